@@ -1,0 +1,1 @@
+"""The view: reads the store and shows it. No torch, no SQL."""

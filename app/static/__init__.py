@@ -1,0 +1,1 @@
+"""JavaScript and CSS of the pages."""

@@ -1,0 +1,1 @@
+"""Images to tensors: loading, and the weak and strong views."""

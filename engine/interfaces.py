@@ -1,0 +1,137 @@
+"""What a paper may assume about the rest of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from engine.instances import Predictions, Targets
+from lab.datasets.records import LabelSource
+
+
+@dataclass(frozen=True)
+class ViewGeometry:
+    """How an image became a view: flip, then scale, then crop. The way back is exact."""
+
+    image_height: int
+    image_width: int
+    flipped: bool
+    scale_y: float
+    """View pixels per image pixel."""
+    scale_x: float
+    offset_y: float
+    """View pixel (y, x) shows pixel (y + offset_y, x + offset_x) of the scaled, flipped image."""
+    offset_x: float
+    height: int
+    """Rows of the view that show the image; the rest is padding."""
+    width: int
+
+
+@dataclass(frozen=True)
+class LabeledBatch:
+    """B labelled images: the same geometry seen weakly and strongly perturbed."""
+
+    weak: Tensor
+    """(B, 3, H, W) float in [0, 1]; padding is 0."""
+    strong: Tensor
+    targets: list[Targets]
+
+
+@dataclass(frozen=True)
+class UnlabeledBatch:
+    """B images without any truth."""
+
+    weak: Tensor
+    strong: Tensor
+    image_ids: list[int]
+    geometry: list[ViewGeometry]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step's images. `unlabeled` is None during burn-in."""
+
+    labeled: LabeledBatch
+    unlabeled: UnlabeledBatch | None = None
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every teacher candidate of one view with its scores and its fate: what gets recorded.
+
+    N candidates; see lab.datasets.records.PseudoLabels, which this becomes, for each column.
+    """
+
+    image_id: int
+    source: LabelSource
+    geometry: ViewGeometry
+    predictions: Predictions
+    labels: Tensor
+    """(N,) class after correction."""
+    mask_quality: Tensor
+    kept: Tensor
+    rules: Tensor
+    """(N,) DropRule."""
+    rule_values: Tensor
+    teacher_before: Tensor
+    teacher_after: Tensor
+    clip_before: Tensor
+    clip_after: Tensor
+    uncertainty: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalars to minimise (sup, unsup), numbers to look at (stats), labels to record."""
+
+    sup: dict[str, Tensor]
+    unsup: dict[str, Tensor] = field(default_factory=dict)
+    stats: dict[str, Tensor | float] = field(default_factory=dict)
+    candidates: list[Candidates] = field(default_factory=list)
+
+    def total(self) -> Tensor:
+        terms = [*self.sup.values(), *self.unsup.values()]
+        return sum(terms[1:], start=terms[0])
+
+    def scalars(self) -> dict[str, Tensor | float]:
+        """Everything worth plotting, still on the device: no host sync here."""
+        return {
+            "loss/total": self.total().detach(),
+            **{f"loss/sup/{name}": loss.detach() for name, loss in self.sup.items()},
+            **{f"loss/unsup/{name}": loss.detach() for name, loss in self.unsup.items()},
+            **self.stats,
+        }
+
+
+class Segmenter(Protocol):
+    """A network that finds instances. Both hosts and the optional adapter offer this.
+
+    Images are (B, 3, H, W) float in [0, 1], H and W multiples of 32. It is an nn.Module; `module`
+    gives it as one so that EMA, checkpoints and optimisers need not know the host.
+    """
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    def losses(self, images: Tensor, targets: Sequence[Targets]) -> dict[str, Tensor]:
+        """Named scalar losses, already weighted against each other. Empty targets are normal."""
+        ...
+
+    def predict(self, images: Tensor) -> list[Predictions]:
+        """Candidates per image, best first, mask logits at input resolution. No gradient."""
+        ...
+
+
+class Method(Protocol):
+    """A paper: turns a batch into losses."""
+
+    @property
+    def teacher_starts(self) -> int | None:
+        """The step at which the teacher becomes a copy of the student; None = no teacher."""
+        ...
+
+    def losses(self, batch: Batch, step: int) -> Losses: ...

@@ -1,0 +1,1 @@
+"""Hosts (networks that find instances) and CLIP."""

@@ -1,0 +1,1 @@
+"""Scores, filters, fusions and the EMA teacher."""

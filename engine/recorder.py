@@ -1,0 +1,68 @@
+"""The one door through which the engine tells what happened. It never knows who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from lab.datasets.records import Evaluation, PseudoLabels
+
+FinalStatus = Literal["finished", "failed", "stopped"]
+
+
+class Recorder(Protocol):
+    """Calls return in microseconds; the work happens elsewhere. `step` counts from 0."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def pseudo_labels(self, step: int, labels: Sequence[PseudoLabels]) -> None: ...
+
+    def evaluation(self, step: int, evaluation: Evaluation) -> None: ...
+
+    def checkpoint(self, step: int, path: Path) -> None: ...
+
+    def finish(self, status: FinalStatus, error: str | None = None) -> None: ...
+
+
+@dataclass
+class MemoryRecorder:
+    """Keeps everything in lists: for tests."""
+
+    scalar_rows: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    label_rows: list[tuple[int, PseudoLabels]] = field(default_factory=list)
+    evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
+    checkpoints: list[tuple[int, Path]] = field(default_factory=list)
+    status: str | None = None
+    error: str | None = None
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        self.scalar_rows.append((step, dict(values)))
+
+    def pseudo_labels(self, step: int, labels: Sequence[PseudoLabels]) -> None:
+        self.label_rows.extend((step, one) for one in labels)
+
+    def evaluation(self, step: int, evaluation: Evaluation) -> None:
+        self.evaluations.append((step, evaluation))
+
+    def checkpoint(self, step: int, path: Path) -> None:
+        self.checkpoints.append((step, path))
+
+    def finish(self, status: FinalStatus, error: str | None = None) -> None:
+        self.status = status
+        self.error = error
+
+
+class NullRecorder:
+    """Listens to nothing: what recording is measured against."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def pseudo_labels(self, step: int, labels: Sequence[PseudoLabels]) -> None: ...
+
+    def evaluation(self, step: int, evaluation: Evaluation) -> None: ...
+
+    def checkpoint(self, step: int, path: Path) -> None: ...
+
+    def finish(self, status: FinalStatus, error: str | None = None) -> None: ...

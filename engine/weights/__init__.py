@@ -1,0 +1,1 @@
+"""Small shipped weights (safetensors) and how they were made."""

@@ -1,0 +1,1 @@
+"""What the recorded labels say: pure functions over arrays."""

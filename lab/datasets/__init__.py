@@ -1,0 +1,1 @@
+"""Datasets: records, COCO files, splits, the shapes generator."""
