@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 from lab.datasets.records import Evaluation, PseudoLabels
 
 FinalStatus = Literal["finished", "failed", "stopped"]
+LabelBatch = Sequence[PseudoLabels] | Callable[[], Sequence[PseudoLabels]]
+"""Labels, or a function that makes them: called later, off the training thread."""
 
 
 class Recorder(Protocol):
@@ -17,7 +19,7 @@ class Recorder(Protocol):
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None: ...
 
-    def pseudo_labels(self, step: int, labels: Sequence[PseudoLabels]) -> None: ...
+    def pseudo_labels(self, step: int, labels: LabelBatch) -> None: ...
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None: ...
 
@@ -40,8 +42,9 @@ class MemoryRecorder:
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         self.scalar_rows.append((step, dict(values)))
 
-    def pseudo_labels(self, step: int, labels: Sequence[PseudoLabels]) -> None:
-        self.label_rows.extend((step, one) for one in labels)
+    def pseudo_labels(self, step: int, labels: LabelBatch) -> None:
+        made = labels() if callable(labels) else labels
+        self.label_rows.extend((step, one) for one in made)
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None:
         self.evaluations.append((step, evaluation))
@@ -59,7 +62,7 @@ class NullRecorder:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None: ...
 
-    def pseudo_labels(self, step: int, labels: Sequence[PseudoLabels]) -> None: ...
+    def pseudo_labels(self, step: int, labels: LabelBatch) -> None: ...
 
     def evaluation(self, step: int, evaluation: Evaluation) -> None: ...
 
