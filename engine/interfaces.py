@@ -127,11 +127,23 @@ class Segmenter(Protocol):
 
 
 class Method(Protocol):
-    """A paper: turns a batch into losses."""
+    """A paper: turns a batch into losses. The trainer owns EMA, optimiser and schedule."""
 
     @property
-    def teacher_starts(self) -> int | None:
-        """The step at which the teacher becomes a copy of the student; None = no teacher."""
+    def unlabeled_from(self) -> int | None:
+        """The first step that needs unlabelled images; None = never."""
+        ...
+
+    def teacher_decay(self, step: int) -> float | None:
+        """How the teacher follows the student just before `step`.
+
+        None = it stays as it is (not started yet, or frozen); 0 = it becomes a copy; otherwise the
+        decay of the moving average.
+        """
+        ...
+
+    def student_restarts(self, step: int) -> bool:
+        """Whether the student goes back to its initial weights just before `step`."""
         ...
 
     def losses(self, batch: Batch, step: int) -> Losses: ...

@@ -1,0 +1,105 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+Saved atomically (a crash leaves the old one), loaded with `weights_only=True`: a checkpoint is
+data, it can never run code.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+FORMAT = 1
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be used; the message names the file and says why."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after `step` completed steps."""
+
+    step: int
+    student: Mapping[str, Tensor]
+    teacher: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    scaler: Mapping[str, Any]
+    corrector: Mapping[str, Tensor]
+    """Weights of a category corrector that this run trained itself; empty otherwise."""
+    rng: Tensor
+    """torch's CPU generator; every draw of a step is seeded by (seed, step) besides."""
+    teacher_started: bool
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write to a temporary file, flush it to the disk, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """Raises CheckpointError when the file is missing, truncated or of another format."""
+    state = _load(path, device)
+    if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of this program (format {FORMAT})")
+    try:
+        return Checkpoint(**state)
+    except TypeError as error:
+        raise CheckpointError(f"{path}: incomplete checkpoint: {error}") from None
+
+
+def newest_checkpoint(directory: Path) -> Path | None:
+    """The file of the highest step, or None."""
+    found = sorted(directory.glob("step-*.pt"), key=checkpoint_step)
+    return found[-1] if found else None
+
+
+def checkpoint_path(directory: Path, step: int) -> Path:
+    return directory / f"step-{step:08d}.pt"
+
+
+def checkpoint_step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """A flat state dict from safetensors or a torch file (its "model"/"state_dict" if nested)."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file of weights")
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path)
+    state = _load(path, "cpu")
+    for key in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f"{path}: expected a state dict of tensors")
+    return state
+
+
+def _load(path: Path, device: torch.device | str) -> Any:
+    try:
+        return torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except Exception as error:  # torch raises half a dozen types for a damaged file
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: cannot be read ({type(error).__name__}: {reason})"
+        ) from error

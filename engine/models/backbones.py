@@ -1,0 +1,108 @@
+"""Residual backbones: torchvision's, and a narrow one for small images."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.ops import FrozenBatchNorm2d
+
+from engine.checkpoint import load_weights
+from engine.weights import SHAPES_BACKBONE
+
+STEM = ("conv1", "bn1", "relu", "maxpool")
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+
+
+class Backbone(nn.Module):
+    """A ResNet that returns its four stages as {"c2": stride 4, ..., "c5": stride 32}."""
+
+    def __init__(self, body: nn.Module, channels: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.body = body
+        self.channels = channels
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        x = images
+        for name in STEM:
+            x = self.body.get_submodule(name)(x)
+        features: OrderedDict[str, Tensor] = OrderedDict()
+        for level, stage in enumerate(STAGES, start=2):
+            x = self.body.get_submodule(stage)(x)
+            features[f"c{level}"] = x
+        return features
+
+
+class NarrowResNet18(nn.Module):
+    """ResNet-18 with `width` channels in its first stage; torchvision's layer names."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        for index, stage in enumerate(STAGES):
+            inside, outside = width * 2 ** max(0, index - 1), width * 2**index
+            setattr(self, stage, _two_blocks(inside, outside, stride=1 if index == 0 else 2))
+
+
+def build_backbone(preset: str, width: int, weights: str | None, freeze_stages: int) -> Backbone:
+    """The backbone of a preset, its weights loaded and its first stages frozen.
+
+    R50 and R101 use frozen batch norm when they start from weights (as the papers do), else
+    trainable batch norm: frozen statistics of a random network would destroy its scale.
+    """
+    if preset == "tiny":
+        body: nn.Module = NarrowResNet18(width)
+        channels = (width, 2 * width, 4 * width, 8 * width)
+    else:
+        blocks = [3, 4, 6, 3] if preset == "r50" else [3, 4, 23, 3]
+        norm = FrozenBatchNorm2d if weights else nn.BatchNorm2d
+        body = ResNet(Bottleneck, blocks, norm_layer=norm)
+        del body.fc, body.avgpool
+        channels = (256, 512, 1024, 2048)
+    if weights is not None:
+        path = SHAPES_BACKBONE if weights == "shapes" else Path(weights).expanduser()
+        load_backbone(body, path)
+    backbone = Backbone(body, channels)
+    _freeze(body, freeze_stages)
+    return backbone
+
+
+def load_backbone(body: nn.Module, path: Path) -> None:
+    """Load a state dict in torchvision's names; the classifier and batch counters may be extra.
+
+    Raises:
+        ValueError: naming the file and the keys that are missing or have another shape.
+    """
+    state = load_weights(path)
+    wanted = body.state_dict()
+    missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
+    wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
+    if missing or wrong:
+        raise ValueError(
+            f"{path}: does not fit this backbone: missing {missing[:3]}, wrong shape {wrong[:3]} "
+            f"({len(missing)} and {len(wrong)} of {len(wanted)} tensors)"
+        )
+    body.load_state_dict({k: state[k].float() for k in wanted if k in state}, strict=False)
+
+
+def _freeze(body: nn.Module, stages: int) -> None:
+    """Stop gradients of the stem (stages >= 1) and of layer1.. (stages >= 2); 5 = everything."""
+    names = ["conv1", "bn1"] if stages >= 1 else []
+    for name in [*names, *STAGES[: max(0, stages - 1)]]:
+        body.get_submodule(name).requires_grad_(False)
+
+
+def _two_blocks(inside: int, outside: int, stride: int) -> nn.Sequential:
+    shortcut = None
+    if stride != 1 or inside != outside:
+        shortcut = nn.Sequential(
+            nn.Conv2d(inside, outside, 1, stride=stride, bias=False), nn.BatchNorm2d(outside)
+        )
+    # torchvision's block wants groups=1, base_width=64: its check, not a width.
+    first = BasicBlock(inside, outside, stride, shortcut)
+    return nn.Sequential(first, BasicBlock(outside, outside))
