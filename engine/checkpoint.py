@@ -32,11 +32,8 @@ class Checkpoint:
     teacher: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     scaler: Mapping[str, Any]
-    corrector: Mapping[str, Tensor]
-    """Weights of a category corrector that this run trained itself; empty otherwise."""
     rng: Tensor
     """torch's CPU generator; every draw of a step is seeded by (seed, step) besides."""
-    teacher_started: bool
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -25,6 +25,10 @@ class Recorder(Protocol):
 
     def checkpoint(self, step: int, path: Path) -> None: ...
 
+    def flush(self) -> None:
+        """Wait until everything told so far is safe: called before each checkpoint."""
+        ...
+
     def finish(self, status: FinalStatus, error: str | None = None) -> None: ...
 
 
@@ -52,6 +56,8 @@ class MemoryRecorder:
     def checkpoint(self, step: int, path: Path) -> None:
         self.checkpoints.append((step, path))
 
+    def flush(self) -> None: ...
+
     def finish(self, status: FinalStatus, error: str | None = None) -> None:
         self.status = status
         self.error = error
@@ -67,5 +73,7 @@ class NullRecorder:
     def evaluation(self, step: int, evaluation: Evaluation) -> None: ...
 
     def checkpoint(self, step: int, path: Path) -> None: ...
+
+    def flush(self) -> None: ...
 
     def finish(self, status: FinalStatus, error: str | None = None) -> None: ...

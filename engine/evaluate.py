@@ -1,0 +1,57 @@
+"""Mask AP and the kinds of error of a network on a dataset with truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from engine.data.loading import EvalBatch
+from engine.encode import to_image_frame
+from engine.interfaces import Segmenter
+from lab.analysis.average_precision import ImagePredictions, evaluation_kinds, mask_ap
+from lab.datasets.records import Dataset, Evaluation
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation says, and the predictions it says it of."""
+
+    evaluation: Evaluation
+    predictions: list[ImagePredictions]
+
+
+def evaluate(
+    segmenter: Segmenter,
+    batches: Iterable[EvalBatch],
+    dataset: Dataset,
+    split: str,
+    model: Literal["student", "teacher"],
+) -> Evaluated:
+    """AP, AP50, AP75, APs, APm, APl in [0, 100], AP per class, and Cor/Loc/Sim/Oth/BG counts."""
+    predictions = predict_dataset(segmenter, batches)
+    result = mask_ap(dataset, predictions)
+    kinds = evaluation_kinds(dataset, predictions)
+    return Evaluated(
+        Evaluation(split, model, result.metrics, result.per_class, kinds), predictions
+    )
+
+
+@torch.inference_mode()
+def predict_dataset(segmenter: Segmenter, batches: Iterable[EvalBatch]) -> list[ImagePredictions]:
+    """Predictions of every image in its own frame; the network is left in the mode it was in."""
+    module = segmenter.module
+    was_training = module.training
+    module.eval()
+    try:
+        return [
+            to_image_frame(image_id, predictions, geometry)
+            for batch in batches
+            for image_id, geometry, predictions in zip(
+                batch.image_ids, batch.geometry, segmenter.predict(batch.images), strict=True
+            )
+        ]
+    finally:
+        module.train(was_training)
