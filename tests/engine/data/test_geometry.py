@@ -46,10 +46,11 @@ def random_masks(count: int, height: int, width: int, seed: int = 0) -> np.ndarr
 
 
 def box_mask(geometry: ViewGeometry) -> np.ndarray:
-    """Pixels of the image whose centre the view shows."""
-    x1, y1, x2, y2 = visible_box(geometry)
+    """Pixels of the image whose centre the view shows; on its edge, the view's own first line."""
+    x1, y1, x2, y2 = visible_box(replace(geometry, flipped=False))
     y, x = np.mgrid[: geometry.image_height, : geometry.image_width] + 0.5
-    return (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    shown = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    return shown[:, ::-1] if geometry.flipped else shown
 
 
 def test_a_flipped_cropped_and_doubled_box_lands_where_it_should():
