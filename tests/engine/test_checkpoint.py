@@ -1,0 +1,80 @@
+"""Checkpoints survive crashes and refuse what they cannot use."""
+
+import pickle
+
+import pytest
+import torch
+
+from engine.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    checkpoint_path,
+    load_checkpoint,
+    load_weights,
+    newest_checkpoint,
+    save_checkpoint,
+)
+
+
+def checkpoint(step: int = 3) -> Checkpoint:
+    weights = {"w": torch.arange(4.0), "n": torch.tensor(7)}
+    return Checkpoint(step, weights, weights, {"state": {}}, {}, torch.get_rng_state())
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    path = checkpoint_path(tmp_path / "new", 3)
+
+    save_checkpoint(path, checkpoint())
+    loaded = load_checkpoint(path)
+
+    assert loaded.step == 3
+    assert loaded.student["w"].tolist() == [0, 1, 2, 3]
+    assert loaded.teacher["n"].item() == 7
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_the_newest_is_the_one_of_the_highest_step(tmp_path):
+    for step in (9, 10, 100):
+        save_checkpoint(checkpoint_path(tmp_path, step), checkpoint(step))
+
+    newest = newest_checkpoint(tmp_path)
+
+    assert newest is not None and load_checkpoint(newest).step == 100
+    assert newest_checkpoint(tmp_path / "none") is None
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = checkpoint_path(tmp_path, 3)
+    save_checkpoint(path, checkpoint())
+    path.write_bytes(path.read_bytes()[:200])
+
+    with pytest.raises(CheckpointError, match=r"step-00000003\.pt: cannot be read"):
+        load_checkpoint(path)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    path = tmp_path / "step-00000001.pt"
+    path.write_bytes(pickle.dumps({"format": 1, "step": Evil()}))
+
+    with pytest.raises(CheckpointError):
+        load_checkpoint(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_another_file_of_tensors_is_not_a_checkpoint(tmp_path):
+    torch.save({"w": torch.zeros(1)}, tmp_path / "w.pt")
+
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "w.pt")
+    assert load_weights(tmp_path / "w.pt")["w"].tolist() == [0]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"gone\.pt"):
+        load_checkpoint(tmp_path / "gone.pt")
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors"):
+        load_weights(tmp_path / "gone.safetensors")
