@@ -6,6 +6,7 @@ A run = (dataset view, host network, method, schedule). It is written as TOML in
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -312,10 +313,20 @@ def load_run_config(path: Path, overrides: Mapping[str, Any] | None = None) -> R
     Raises:
         ConfigError: naming the file, the key and the value.
     """
-    tree = _read_tree(path, seen=())
-    for key, value in (overrides or {}).items():
-        _set_dotted(tree, key, value)
+    tree = with_overrides(_read_tree(path, seen=()), overrides or {})
     return parse_run_config(tree, origin=str(path))
+
+
+def with_overrides(tree: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a nested config in which dotted keys such as "schedule.seed" have new values.
+
+    Raises:
+        ConfigError: a dotted key goes through something that is not a table.
+    """
+    changed = copy.deepcopy(dict(tree))
+    for key, value in overrides.items():
+        _set_dotted(changed, key, value)
+    return changed
 
 
 def parse_run_config(tree: Mapping[str, Any], origin: str = "config") -> RunConfig:

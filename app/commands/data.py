@@ -1,0 +1,92 @@
+"""`seglab data`: check a COCO file, generate the shapes, count the classes of a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.options import Json, StoreRoot
+from app.commands.terminal import say, say_json, say_table
+from lab.config import ShapesConfig, load_run_config
+from lab.datasets.check import check_coco
+from lab.datasets.load import class_frequencies, load_dataset
+from lab.datasets.records import Dataset
+from lab.datasets.shapes import make_shapes
+from lab.store.store import default_root
+
+cli = typer.Typer(
+    help="Check a dataset, generate one, or count its classes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@cli.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="JSON", help="Instances in COCO format.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="Directory of the images.")],
+    json: Json = False,
+) -> None:
+    """Look for everything that makes training or evaluation go wrong, and say what to do.
+
+    The exit code is 1 when there is an error, 0 with warnings and notes alone.
+    """
+    report = check_coco(file, images)
+    errors = [issue for issue in report.issues if issue.severity == "error"]
+    if json:
+        say_json(report)
+    else:
+        for issue in report.issues:
+            say(f"{issue.severity}: {issue.where}: {issue.message} ({issue.count} times)")
+        say(f"{file}: {len(errors)} errors, {len(report.issues) - len(errors)} warnings and notes")
+    raise typer.Exit(1 if errors else 0)
+
+
+@cli.command()
+def make(
+    out: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Where to write.")],
+    num_train: Annotated[int, typer.Option(min=1, help="Training images.")] = 600,
+    num_val: Annotated[int, typer.Option(min=1, help="Validation images.")] = 100,
+    image_size: Annotated[int, typer.Option(min=32, help="Side in pixels.")] = 128,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds give other images.")] = 0,
+    json: Json = False,
+) -> None:
+    """Generate the shapes dataset (COCO json, PNG images, depth maps); reused when it is there."""
+    config = ShapesConfig(num_train=num_train, num_val=num_val, image_size=image_size, seed=seed)
+    train, val = make_shapes(config, out)
+    if json:
+        say_json({"directory": out, "train": _counts(train), "val": _counts(val)})
+    else:
+        say(f"{train.images[0].path.parent}: {len(train.images)} training images")
+        say(f"{val.images[0].path.parent}: {len(val.images)} validation images")
+
+
+@cli.command()
+def stats(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file of a run.")],
+    store_root: StoreRoot = None,
+    json: Json = False,
+) -> None:
+    """Count images and instances per class of the dataset that CONFIG names."""
+    root = store_root or default_root()
+    data = load_dataset(load_run_config(config).dataset, root / "datasets")
+    counts = {"train": _counts(data.train), "val": _counts(data.val)}
+    if json:
+        say_json(counts)
+        return
+    say(f"train {len(data.train.images)} images, val {len(data.val.images)} images")
+    say_table(
+        ("class", "supercategory", "train", "val"),
+        [
+            (one.name, one.supercategory, counts["train"][one.name], counts["val"][one.name])
+            for one in data.train.categories
+        ],
+        words=2,
+    )
+
+
+def _counts(dataset: Dataset) -> dict[str, int]:
+    names = [category.name for category in dataset.categories]
+    return dict(zip(names, map(int, class_frequencies(dataset)), strict=True))

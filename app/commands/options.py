@@ -1,0 +1,58 @@
+"""Options that several verbs share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.terminal import WrongUse
+from lab.store.store import Store
+
+StoreRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        envvar="SEGLAB_HOME",
+        help="Directory of the store.  [default: ./seglab-data]",
+        file_okay=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+RunKey = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help='Run id, its beginning, a unique name, or "last".'),
+]
+FirstStep = Annotated[
+    int | None, typer.Option("--from", min=0, help="First step to look at.  [default: the first]")
+]
+LastStep = Annotated[
+    int | None, typer.Option("--to", min=0, help="Last step to look at.  [default: the newest]")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one value of the config, such as schedule.max_steps=500. May be repeated.",
+    ),
+]
+
+
+def open_reader(root: Path | None) -> Store:
+    """The store, for reading only."""
+    return Store.open(root, read_only=True)
+
+
+def check_window(first: int | None, last: int | None) -> None:
+    """Raises WrongUse when the window is empty."""
+    if first is not None and last is not None and first > last:
+        raise WrongUse(f"--from {first} is after --to {last}")
+
+
+def window_in_words(first: int | None, last: int | None) -> str:
+    if first is None and last is None:
+        return "all steps"
+    return f"steps {'0' if first is None else first} to {'the newest' if last is None else last}"

@@ -1,0 +1,128 @@
+"""`seglab runs` and `seglab show`: which runs exist, and what one of them is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from app.commands.options import Json, RunKey, StoreRoot, open_reader
+from app.commands.terminal import duration, note, number, percent, say, say_json, say_table
+from lab.config import RunConfig, flatten
+from lab.datasets.records import ErrorKind
+from lab.store.queries import (
+    EvaluationRow,
+    RunRow,
+    StepSummary,
+    checkpoints,
+    evaluations,
+    get_run,
+    list_runs,
+    step_summaries,
+)
+from lab.store.store import Store
+
+KINDS = (ErrorKind.COR, ErrorKind.LOC, ErrorKind.SIM, ErrorKind.OTH, ErrorKind.BG)
+
+
+def runs(store_root: StoreRoot = None, json: Json = False) -> None:
+    """List the runs of the store, newest first."""
+    with open_reader(store_root) as store:
+        rows = list_runs(store)
+    if json:
+        say_json(rows)
+    elif not rows:
+        note("no runs yet: seglab demo, or seglab train experiments/shapes_demo.toml")
+    else:
+        headings = ("run", "name", "method", "status", "step", "AP", "kept", "precision")
+        say_table(headings, [_line(row) for row in rows], words=4)
+
+
+def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
+    """Show one run: its state, its scores, what it changed in the config, where its files are."""
+    with open_reader(store_root) as store:
+        row = get_run(store, run)
+        scores = evaluations(store, row.run_id)
+        summaries = step_summaries(store, row.run_id)
+        files = _files(store, row.run_id)
+    last = summaries[-1] if summaries else None
+    if json:
+        say_json({"run": row, "evaluations": scores, "last_summary": last, "files": files})
+        return
+    _say_state(row)
+    _say_scores(scores)
+    if last is not None:
+        say()
+        say(_summary_in_words(last))
+    _say_pairs("changed in the config", changed_values(row.config))
+    _say_pairs("files", {name: str(path) for name, path in files.items()})
+
+
+def changed_values(config: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys whose value is not the default one, of the same method and dataset source."""
+    known = flatten(RunConfig().model_dump(mode="json"))
+    flat = flatten(config)
+    return {key: value for key, value in flat.items() if key not in known or known[key] != value}
+
+
+def _line(row: RunRow) -> tuple[object, ...]:
+    return (
+        row.run_id,
+        row.name,
+        row.method,
+        row.status,
+        f"{row.step}/{row.max_steps}",
+        number(row.best_ap),
+        "-" if row.last_kept is None else row.last_kept,
+        percent(row.last_precision),
+    )
+
+
+def _say_state(row: RunRow) -> None:
+    say(f"{row.name}  {row.run_id}")
+    say(f"{row.method} on {row.host}, {row.dataset}: {row.status}, step {row.step}/{row.max_steps}")
+    say(f"created {datetime.fromtimestamp(row.created).astimezone():%Y-%m-%d %H:%M:%S %z}")
+    if row.started is not None and row.finished is not None:
+        say(f"trained for {duration(row.finished - row.started)}")
+    if row.parent_run_id is not None:
+        say(f"forked from {row.parent_run_id} at step {row.parent_step}")
+    if row.error:
+        say(f"error: {row.error}")
+
+
+def _say_scores(scores: list[EvaluationRow]) -> None:
+    if not scores:
+        return
+    say()
+    metrics = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+    say_table(
+        ("network", "split", "step", *metrics),
+        [
+            (row.model, row.split, row.step, *(number(row.metrics.get(m)) for m in metrics))
+            for row in scores[-6:]
+        ],
+        words=2,
+    )
+
+
+def _summary_in_words(last: StepSummary) -> str:
+    kinds = ", ".join(f"{kind.name.title()} {last.kept_kinds.get(kind, 0)}" for kind in KINDS)
+    return (
+        f"step {last.step}: {last.kept} of {last.candidates} candidates kept on {last.images} "
+        f"images, precision {percent(last.precision)}, recall {percent(last.recall)} ({kinds})"
+    )
+
+
+def _say_pairs(title: str, pairs: dict[str, Any]) -> None:
+    if pairs:
+        say()
+        say_table((title, ""), list(pairs.items()), words=2)
+
+
+def _files(store: Store, run_id: str) -> dict[str, Path]:
+    directory = store.run_directory(run_id)
+    saved = checkpoints(store, run_id)
+    files = {"store": store.path, "log": directory / "log.txt"}
+    if saved:
+        files["newest checkpoint"] = Path(saved[-1].path)
+    return files

@@ -1,0 +1,79 @@
+"""`seglab train`: start, resume or fork a run, in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.options import Json, Overrides, StoreRoot
+from app.commands.terminal import WrongUse, note, say_json
+from app.engine_process import run_command, run_in_foreground
+from app.launch import ForkPoint, find_fork_point, start_run
+from lab.config import (
+    RunConfig,
+    load_run_config,
+    parse_override,
+    parse_run_config,
+    with_overrides,
+)
+from lab.store.queries import get_run
+from lab.store.store import Store
+
+
+def train(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="A TOML file, see experiments/.")
+    ] = None,
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with this run instead.")
+    ] = None,
+    fork: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN@STEP",
+            help="Start from that run's checkpoint; without CONFIG, with its config.",
+        ),
+    ] = None,
+    store_root: StoreRoot = None,
+    json: Json = False,
+) -> None:
+    """Train what CONFIG describes; Ctrl-C saves a checkpoint and stops.
+
+    The exit code is the engine's: 0 when the run finished or was stopped, 1 when it failed.
+    """
+    with Store.open(store_root) as store:
+        if resume is not None:
+            if config is not None or overrides or fork is not None or name is not None:
+                raise WrongUse("--resume takes nothing else: a resumed run keeps its config")
+            run_id = get_run(store, resume).run_id
+        else:
+            point = find_fork_point(store, fork) if fork is not None else None
+            described = describe(config, overrides or [], name, point)
+            run_id = start_run(store, described, command=sys.argv, fork=point)
+        note(f"run {run_id} in {store.root}")
+        code = run_in_foreground(
+            run_command(store.root, run_id), stdout=sys.stderr if json else None
+        )
+        if json:
+            say_json(get_run(store, run_id))
+    raise typer.Exit(code)
+
+
+def describe(
+    path: Path | None, overrides: list[str], name: str | None, point: ForkPoint | None
+) -> RunConfig:
+    """The config of a new run: of a file, else of the run it forks from, with changes."""
+    changes = dict(parse_override(text) for text in overrides)
+    if name is not None:
+        changes["name"] = name
+    if path is not None:
+        return load_run_config(path, changes)
+    if point is None:
+        raise WrongUse("say what to train: CONFIG, --resume RUN or --fork RUN@STEP")
+    origin = f"config of run {point.run.run_id}"
+    return parse_run_config(with_overrides(point.run.config, changes), origin)

@@ -1,0 +1,195 @@
+"""`seglab what-if`: what other thresholds would have kept, and how right that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from app.commands.options import (
+    FirstStep,
+    Json,
+    LastStep,
+    RunKey,
+    StoreRoot,
+    check_window,
+    open_reader,
+    window_in_words,
+)
+from app.commands.terminal import CommandFailed, WrongUse, percent, say, say_json, say_table
+from app.thresholds import Thresholds, thresholds_of
+from lab.analysis.what_if import JUDGED, Answer, IntegralHistogram, passes
+from lab.datasets.records import BoolArray, DropRule, FloatArray, IntArray
+from lab.store.queries import LabelFilter, RunRow, get_run, label_columns, step_summaries
+from lab.store.store import Store
+
+COLUMNS = (
+    "class_quality",
+    "mask_quality",
+    "score",
+    "kind",
+    "duplicate",
+    "gt_id",
+    "step",
+    "area",
+    "rule",
+)
+EVERY_STEP = 2**31
+
+Threshold = typer.Option(min=0.0, max=1.0, help="Keep labels of at least this.")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Recorded labels that any thresholds could keep: all but the specks. All arrays (N,)."""
+
+    class_quality: FloatArray
+    mask_quality: FloatArray
+    score: FloatArray
+    kinds: IntArray
+    duplicates: BoolArray
+    truths: IntArray
+    """A number per truth and step; -1 = no truth."""
+    num_truths: int
+
+    def answer(self, chosen: BoolArray) -> Answer:
+        """What keeping exactly these labels means."""
+        return self.histogram(chosen).ask(0.0, 0.0)
+
+    def histogram(self, chosen: BoolArray) -> IntegralHistogram:
+        return IntegralHistogram.build(
+            self.class_quality[chosen],
+            self.mask_quality[chosen],
+            self.kinds[chosen],
+            self.duplicates[chosen],
+            self.num_truths,
+            self.truths[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Thresholds with their answer."""
+
+    name: str
+    rule: str
+    answer: Answer
+
+
+def what_if(
+    run: RunKey,
+    class_threshold: Annotated[float | None, Threshold] = None,
+    mask_threshold: Annotated[float | None, Threshold] = None,
+    coupled: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Instead: one threshold on class x mask quality."),
+    ] = None,
+    first: FirstStep = None,
+    last: LastStep = None,
+    store_root: StoreRoot = None,
+    json: Json = False,
+) -> None:
+    """What other thresholds would have kept of RUN's pseudo-labels, against the hidden truth.
+
+    Beside it: what the run's own thresholds keep, and the pair with the best F1 in hindsight.
+    A threshold that is not given stays the run's own.
+    """
+    check_window(first, last)
+    if coupled is not None and (class_threshold is not None or mask_threshold is not None):
+        raise WrongUse("--coupled stands alone: it replaces both other thresholds")
+    with open_reader(store_root) as store:
+        row = get_run(store, run)
+        candidates = load_candidates(store, row, first, last)
+    own = thresholds_of(row.config)
+    cases = [_own_case(candidates, own)]
+    if coupled is not None:
+        cases.append(_coupled_case(candidates, "asked", coupled))
+    elif class_threshold is not None or mask_threshold is not None:
+        bar = own.class_quality if class_threshold is None else class_threshold
+        mask_bar = own.mask_quality if mask_threshold is None else mask_threshold
+        cases.append(_dual_case(candidates, "asked", bar, mask_bar))
+    cases += _best_case(candidates)
+    if json:
+        say_json({"run_id": row.run_id, "num_truths": candidates.num_truths, "cases": cases})
+    else:
+        say(f"{row.name} ({row.run_id}), {window_in_words(first, last)}")
+        _say_cases(cases)
+
+
+def load_candidates(store: Store, run: RunRow, first: int | None, last: int | None) -> Candidates:
+    """The labels of a window of steps, with how many truths their images hold.
+
+    Raises:
+        CommandFailed: there are none.
+    """
+    chosen = LabelFilter(first_step=first, last_step=last)
+    columns = label_columns(store, run.run_id, chosen, COLUMNS)
+    if len(columns["kind"]) == 0:
+        where = window_in_words(first, last)
+        raise CommandFailed(f"run {run.run_id} has no pseudo-labels in {where}")
+    smallest = run.config["method"].get("min_mask_area", 0)
+    large = (columns["rule"] != DropRule.MASK_AREA) & (columns["area"] > smallest)
+    columns = {name: values[large] for name, values in columns.items()}
+    summaries = step_summaries(
+        store, run.run_id, since_step=-1 if first is None else first - 1, max_points=EVERY_STEP
+    )
+    return Candidates(
+        class_quality=columns["class_quality"].astype(np.float32),
+        mask_quality=columns["mask_quality"].astype(np.float32),
+        score=columns["score"].astype(np.float32),
+        kinds=columns["kind"].astype(np.int64),
+        duplicates=columns["duplicate"].astype(bool),
+        truths=truth_numbers(columns["step"], columns["gt_id"]),
+        num_truths=sum(one.truths for one in summaries if last is None or one.step <= last),
+    )
+
+
+def truth_numbers(steps: IntArray, gt_ids: IntArray) -> IntArray:
+    """(N,) a number per (step, truth): annotation ids are unique in a dataset. -1 stays -1."""
+    known, index = np.unique(gt_ids, return_inverse=True)
+    return np.where(gt_ids < 0, -1, steps.astype(np.int64) * len(known) + index)
+
+
+def _own_case(candidates: Candidates, own: Thresholds) -> Case:
+    if own.kind == "coupled":
+        return _coupled_case(candidates, "now", own.coupled)
+    return _dual_case(candidates, "now", own.class_quality, own.mask_quality)
+
+
+def _dual_case(candidates: Candidates, name: str, bar: float, mask_bar: float) -> Case:
+    chosen = passes(candidates.class_quality, candidates.mask_quality, bar, mask_bar)
+    return Case(name, f"class {bar:g}, mask {mask_bar:g}", candidates.answer(chosen))
+
+
+def _coupled_case(candidates: Candidates, name: str, bar: float) -> Case:
+    chosen = candidates.score >= np.float32(bar)
+    return Case(name, f"class x mask {bar:g}", candidates.answer(chosen))
+
+
+def _best_case(candidates: Candidates) -> list[Case]:
+    everything = np.ones_like(candidates.duplicates)
+    best = candidates.histogram(everything).best_f1()
+    if best is None:
+        return []
+    rule = f"class {best.class_threshold:g}, mask {best.mask_threshold:g}"
+    return [Case("best F1", rule, best.answer)]
+
+
+def _say_cases(cases: list[Case]) -> None:
+    say_table(
+        ("", "thresholds", "kept", "precision", "recall", *(kind.name.title() for kind in JUDGED)),
+        [
+            (
+                case.name,
+                case.rule,
+                case.answer.kept,
+                percent(case.answer.precision),
+                percent(case.answer.recall),
+                *(case.answer.kinds[kind] for kind in JUDGED),
+            )
+            for case in cases
+        ],
+        words=2,
+    )

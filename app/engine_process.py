@@ -1,0 +1,69 @@
+"""The engine as a process: the app starts it and never imports it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+ENTRY = (sys.executable, "-m", "engine.train")
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_command(root: Path, run_id: str) -> list[str]:
+    """Train a run of the store, from its newest checkpoint when it has one."""
+    return [*ENTRY, "run", "--store", str(root), "--run-id", run_id]
+
+
+def evaluate_command(
+    root: Path, run_id: str, *, step: int | None, model: str | None, out: Path | None
+) -> list[str]:
+    """Evaluate a checkpoint; the answer is JSON on stdout."""
+    optional: dict[str, object | None] = {"--step": step, "--model": model, "--out": out}
+    chosen = [
+        part for key, value in optional.items() if value is not None for part in (key, str(value))
+    ]
+    return [*ENTRY, "evaluate", "--store", str(root), "--run-id", run_id, *chosen, "--json"]
+
+
+def run_in_foreground(command: Sequence[str], *, stdout: IO[str] | None = None) -> int:
+    """Run to the end and return the exit code (1 when a signal killed the process).
+
+    The process has a session of its own, so Ctrl-C reaches it exactly once: passed on by us,
+    as SIGTERM and SIGHUP are. It then saves a checkpoint and stops by itself.
+    """
+    with (
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stdout, start_new_session=True
+        ) as process,
+        _passing_signals_to(process),
+    ):
+        code = process.wait()
+    return code if code >= 0 else 1
+
+
+def capture(command: Sequence[str]) -> tuple[int, str]:
+    """Run to the end; the exit code and what was written to stdout. stderr passes through."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
+    )
+    return (done.returncode if done.returncode >= 0 else 1), done.stdout
+
+
+@contextmanager
+def _passing_signals_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def forward(number: int, _: FrameType | None) -> None:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
