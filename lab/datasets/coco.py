@@ -17,19 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from lab.datasets import rle as rle_codec
-from lab.datasets.coco_file import (
-    CocoFile,
-    DatasetError,
-    Entry,
+from lab.datasets.coco_fields import (
+    Box,
+    clip_box,
     finite_number,
-    open_coco,
     path_inside,
-    shortened,
+    read_box,
+    read_mask,
     whole_number,
 )
+from lab.datasets.coco_file import CocoFile, DatasetError, Entry, open_coco
 from lab.datasets.records import Annotation, Category, Dataset, ImageRecord, Rle
 
-Box = tuple[float, float, float, float]
 MIN_BOX_SIDE = 1.0
 
 
@@ -49,13 +48,18 @@ def read_coco(json_path: Path, images_dir: Path, name: str | None = None) -> Dat
     categories = read_categories(file)
     labels = {category.category_id: label for label, category in enumerate(categories)}
     sizes = _read_sizes(file)
-    found = _read_annotations(file, sizes, labels)
-    images = [
-        _read_image(file, index, entry, images_dir, sizes, found)
-        for index, entry in enumerate(file.images)
-    ]
-    _check_files(file, [image.path for image in images])
-    return Dataset(name or json_path.stem, categories, tuple(images))
+    images = _read_images(file, images_dir, sizes, _read_annotations(file, sizes, labels))
+    return Dataset(name or json_path.stem, categories, images)
+
+
+def read_images(json_path: Path, images_dir: Path) -> tuple[ImageRecord, ...]:
+    """The images of a COCO json without annotations, which the file need not have.
+
+    Raises:
+        DatasetError: as `read_coco`.
+    """
+    file = open_coco(json_path, images_only=True)
+    return _read_images(file, images_dir, _read_sizes(file), {})
 
 
 def read_categories(file: CocoFile) -> tuple[Category, ...]:
@@ -74,54 +78,6 @@ def read_categories(file: CocoFile) -> tuple[Category, ...]:
             category_id, name, str(entry.get("supercategory") or name)
         )
     return tuple(categories.values())
-
-
-def read_mask(segmentation: object, height: int, width: int) -> Rle | None:
-    """Polygons, uncompressed or compressed RLE -> Rle; None when there is no segmentation.
-
-    Raises:
-        rle.RleError: saying what is wrong with it.
-    """
-    if segmentation is None:
-        return None
-    if isinstance(segmentation, list):
-        if not all(isinstance(polygon, list) for polygon in segmentation):
-            raise rle_codec.RleError("expected a list of polygons [x1, y1, x2, y2, ...]")
-        return rle_codec.from_polygons(segmentation, height, width)
-    if not isinstance(segmentation, dict):
-        raise rle_codec.RleError("expected polygons or an object with size and counts")
-    if segmentation.get("size") != [height, width]:
-        raise rle_codec.RleError(
-            f"RLE of size {shortened(segmentation.get('size'))} on an image of "
-            f"[{height}, {width}] (height, width): masks must have the size of their image"
-        )
-    counts = segmentation.get("counts")
-    if isinstance(counts, str):
-        return rle_codec.from_counts(counts, height, width)
-    if isinstance(counts, list):
-        return rle_codec.from_runs(counts, height, width)
-    raise rle_codec.RleError(f"counts are {shortened(counts)}: expected text or a list")
-
-
-def read_box(bbox: object) -> Box | None:
-    """XYWH of the file -> XYXY, not cut; None when it is no box of four finite numbers."""
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        return None
-    x, y, width, height = (finite_number(value) for value in bbox)
-    if x is None or y is None or width is None or height is None:
-        return None
-    return x, y, x + width, y + height
-
-
-def clip_box(box: Box, height: int, width: int) -> Box:
-    """The part of an XYXY box inside the image."""
-    x1, y1, x2, y2 = box
-    return (
-        min(max(x1, 0.0), float(width)),
-        min(max(y1, 0.0), float(height)),
-        min(max(x2, 0.0), float(width)),
-        min(max(y2, 0.0), float(height)),
-    )
 
 
 def write_coco(dataset: Dataset, json_path: Path, images_dir: Path | None = None) -> None:
@@ -173,29 +129,25 @@ def _read_side(file: CocoFile, index: int, entry: Entry, key: str) -> int:
     return side
 
 
-def _read_image(
+def _read_images(
     file: CocoFile,
-    index: int,
-    entry: Entry,
     images_dir: Path,
     sizes: Mapping[int, tuple[int, int]],
     found: Mapping[int, Sequence[Annotation]],
-) -> ImageRecord:
-    image_id = int(entry["id"])
-    height, width = sizes[image_id]
-    depth = entry.get("depth_file_name")
-    return ImageRecord(
-        image_id=image_id,
-        path=_read_path(file, f"images[{index}].file_name", entry.get("file_name"), images_dir),
-        height=height,
-        width=width,
-        annotations=tuple(found.get(image_id, ())),
-        depth_path=(
-            None
-            if depth is None
-            else _read_path(file, f"images[{index}].depth_file_name", depth, images_dir)
-        ),
-    )
+) -> tuple[ImageRecord, ...]:
+    """Every image with its annotations; `sizes` are in file order."""
+    images = []
+    entries = zip(file.images, sizes.items(), strict=True)
+    for index, (entry, (image_id, (height, width))) in enumerate(entries):
+        place = f"images[{index}]"
+        path = _read_path(file, f"{place}.file_name", entry.get("file_name"), images_dir)
+        depth = entry.get("depth_file_name")
+        if depth is not None:
+            depth = _read_path(file, f"{place}.depth_file_name", depth, images_dir)
+        annotations = tuple(found.get(image_id, ()))
+        images.append(ImageRecord(image_id, path, height, width, annotations, depth))
+    _check_files(file, [image.path for image in images])
+    return tuple(images)
 
 
 def _read_path(file: CocoFile, place: str, name: object, images_dir: Path) -> Path:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -30,22 +30,25 @@ class CocoFile:
         return DatasetError(f"{self.path}: {place} = {shortened(value)}: {problem}")
 
 
-def open_coco(path: Path) -> CocoFile:
+def open_coco(path: Path, *, images_only: bool = False) -> CocoFile:
     """Read a COCO instances json.
 
+    Args:
+        images_only: only the list of images is needed; the other two are not looked at.
+
     Raises:
-        DatasetError: when it cannot be read, is no json, or lacks one of the three lists.
+        DatasetError: when it cannot be read, is no json, or lacks a list that is needed.
     """
     tree = _parse(path)
     if isinstance(tree, list):
         raise DatasetError(f"{path}: {_explain_list(tree)}")
     if not isinstance(tree, dict):
         raise DatasetError(f"{path}: holds {shortened(tree)}: expected a COCO object with images")
+    images = _entries(path, tree, "images")
+    if images_only:
+        return CocoFile(path, (), images, ())
     return CocoFile(
-        path=path,
-        categories=_entries(path, tree, "categories"),
-        images=_entries(path, tree, "images"),
-        annotations=_entries(path, tree, "annotations"),
+        path, _entries(path, tree, "categories"), images, _entries(path, tree, "annotations")
     )
 
 
@@ -59,29 +62,6 @@ def find_non_finite(tree: object, place: str = "") -> Iterator[tuple[str, float]
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
             yield from find_non_finite(value, f"{place}[{index}]")
-
-
-def whole_number(value: object) -> int | None:
-    """`value` as an int when it is one (2 or 2.0, not True, not "2"); otherwise None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if math.isfinite(value) and value == int(value) else None
-
-
-def finite_number(value: object) -> float | None:
-    """`value` as a float when it is a finite number (not True, not "2"); otherwise None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def path_inside(directory: Path, file_name: str) -> Path | None:
-    """directory/file_name, or None when the name leads out of the directory."""
-    relative = PurePosixPath(file_name.replace("\\", "/"))
-    drive = relative.parts[:1] and relative.parts[0].endswith(":")
-    if relative.is_absolute() or drive or ".." in relative.parts or not relative.parts:
-        return None
-    return directory / relative
 
 
 def shortened(value: object, length: int = 60) -> str:
