@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from engine.instances import Predictions, Targets
@@ -38,6 +39,10 @@ class LabeledBatch:
     """(B, 3, H, W) float in [0, 1]; padding is 0."""
     strong: Tensor
     targets: list[Targets]
+
+    def both_views(self) -> tuple[Tensor, list[Targets]]:
+        """The weak views, then the strong ones, with the targets of each. (2B, 3, H, W)."""
+        return torch.cat([self.weak, self.strong]), [*self.targets, *self.targets]
 
 
 @dataclass(frozen=True)
