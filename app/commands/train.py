@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,34 +46,32 @@ def train(
 
     The exit code is the engine's: 0 when the run finished or was stopped, 1 when it failed.
     """
+    changes = dict(parse_override(text) for text in overrides or [])
+    if name is not None:
+        changes["name"] = name
+    if resume is not None and (config is not None or changes or fork is not None):
+        raise WrongUse("--resume takes nothing else: a resumed run keeps its config")
+    if resume is None and fork is None and config is None:
+        raise WrongUse("say what to train: CONFIG, --resume RUN or --fork RUN@STEP")
+    described = None if config is None else load_run_config(config, changes)
     with Store.open(store_root) as store:
         if resume is not None:
-            if config is not None or overrides or fork is not None or name is not None:
-                raise WrongUse("--resume takes nothing else: a resumed run keeps its config")
             run_id = get_run(store, resume).run_id
         else:
-            point = find_fork_point(store, fork) if fork is not None else None
-            described = describe(config, overrides or [], name, point)
-            run_id = start_run(store, described, command=sys.argv, fork=point)
+            point = None if fork is None else find_fork_point(store, fork)
+            wanted = described or config_of_parent(point, changes)
+            run_id = start_run(store, wanted, command=sys.argv, fork=point)
         note(f"run {run_id} in {store.root}")
-        code = run_in_foreground(
-            run_command(store.root, run_id), stdout=sys.stderr if json else None
-        )
+        command = run_command(store.root, run_id)
+        code = run_in_foreground(command, stdout=sys.stderr if json else None)
         if json:
             say_json(get_run(store, run_id))
     raise typer.Exit(code)
 
 
-def describe(
-    path: Path | None, overrides: list[str], name: str | None, point: ForkPoint | None
-) -> RunConfig:
-    """The config of a new run: of a file, else of the run it forks from, with changes."""
-    changes = dict(parse_override(text) for text in overrides)
-    if name is not None:
-        changes["name"] = name
-    if path is not None:
-        return load_run_config(path, changes)
+def config_of_parent(point: ForkPoint | None, changes: dict[str, Any]) -> RunConfig:
+    """The config of the run that is forked, with changes."""
     if point is None:
-        raise WrongUse("say what to train: CONFIG, --resume RUN or --fork RUN@STEP")
+        raise WrongUse("a new run needs CONFIG or --fork RUN@STEP")
     origin = f"config of run {point.run.run_id}"
     return parse_run_config(with_overrides(point.run.config, changes), origin)

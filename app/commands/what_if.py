@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from app.candidates import Candidates, load_candidates
 from app.commands.options import (
     FirstStep,
     Json,
@@ -20,53 +21,10 @@ from app.commands.options import (
 )
 from app.commands.terminal import CommandFailed, WrongUse, percent, say, say_json, say_table
 from app.thresholds import Thresholds, thresholds_of
-from lab.analysis.what_if import JUDGED, Answer, IntegralHistogram, passes
-from lab.datasets.records import BoolArray, DropRule, FloatArray, IntArray
-from lab.store.queries import LabelFilter, RunRow, get_run, label_columns, step_summaries
-from lab.store.store import Store
-
-COLUMNS = (
-    "class_quality",
-    "mask_quality",
-    "score",
-    "kind",
-    "duplicate",
-    "gt_id",
-    "step",
-    "area",
-    "rule",
-)
-EVERY_STEP = 2**31
+from lab.analysis.what_if import JUDGED, Answer, passes
+from lab.store.queries import get_run
 
 Threshold = typer.Option(min=0.0, max=1.0, help="Keep labels of at least this.")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Recorded labels that any thresholds could keep: all but the specks. All arrays (N,)."""
-
-    class_quality: FloatArray
-    mask_quality: FloatArray
-    score: FloatArray
-    kinds: IntArray
-    duplicates: BoolArray
-    truths: IntArray
-    """A number per truth and step; -1 = no truth."""
-    num_truths: int
-
-    def answer(self, chosen: BoolArray) -> Answer:
-        """What keeping exactly these labels means."""
-        return self.histogram(chosen).ask(0.0, 0.0)
-
-    def histogram(self, chosen: BoolArray) -> IntegralHistogram:
-        return IntegralHistogram.build(
-            self.class_quality[chosen],
-            self.mask_quality[chosen],
-            self.kinds[chosen],
-            self.duplicates[chosen],
-            self.num_truths,
-            self.truths[chosen],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +60,9 @@ def what_if(
     with open_reader(store_root) as store:
         row = get_run(store, run)
         candidates = load_candidates(store, row, first, last)
+    if len(candidates) == 0:
+        where = window_in_words(first, last)
+        raise CommandFailed(f"run {row.run_id} has no pseudo-labels in {where}")
     own = thresholds_of(row.config)
     cases = [_own_case(candidates, own)]
     if coupled is not None:
@@ -116,40 +77,6 @@ def what_if(
     else:
         say(f"{row.name} ({row.run_id}), {window_in_words(first, last)}")
         _say_cases(cases)
-
-
-def load_candidates(store: Store, run: RunRow, first: int | None, last: int | None) -> Candidates:
-    """The labels of a window of steps, with how many truths their images hold.
-
-    Raises:
-        CommandFailed: there are none.
-    """
-    chosen = LabelFilter(first_step=first, last_step=last)
-    columns = label_columns(store, run.run_id, chosen, COLUMNS)
-    if len(columns["kind"]) == 0:
-        where = window_in_words(first, last)
-        raise CommandFailed(f"run {run.run_id} has no pseudo-labels in {where}")
-    smallest = run.config["method"].get("min_mask_area", 0)
-    large = (columns["rule"] != DropRule.MASK_AREA) & (columns["area"] > smallest)
-    columns = {name: values[large] for name, values in columns.items()}
-    summaries = step_summaries(
-        store, run.run_id, since_step=-1 if first is None else first - 1, max_points=EVERY_STEP
-    )
-    return Candidates(
-        class_quality=columns["class_quality"].astype(np.float32),
-        mask_quality=columns["mask_quality"].astype(np.float32),
-        score=columns["score"].astype(np.float32),
-        kinds=columns["kind"].astype(np.int64),
-        duplicates=columns["duplicate"].astype(bool),
-        truths=truth_numbers(columns["step"], columns["gt_id"]),
-        num_truths=sum(one.truths for one in summaries if last is None or one.step <= last),
-    )
-
-
-def truth_numbers(steps: IntArray, gt_ids: IntArray) -> IntArray:
-    """(N,) a number per (step, truth): annotation ids are unique in a dataset. -1 stays -1."""
-    known, index = np.unique(gt_ids, return_inverse=True)
-    return np.where(gt_ids < 0, -1, steps.astype(np.int64) * len(known) + index)
 
 
 def _own_case(candidates: Candidates, own: Thresholds) -> Case:
