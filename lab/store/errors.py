@@ -1,0 +1,19 @@
+"""What can go wrong with a store, each with a sentence that says what to do."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the message names the path or the run."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer seglab."""
+
+
+class RunNotFound(StoreError):
+    """No run, or more than one, answers to a key; the message lists candidates."""
+
+
+class RecordingError(StoreError):
+    """Part of a run could not be written. The run itself went on."""

@@ -1,0 +1,177 @@
+"""The writing side of a recorder: what happened in, short transactions out.
+
+Runs in the recorder's thread. Nothing here may raise into training: a thing that cannot be made or
+written is logged, counted and left as an event of the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+
+from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
+from lab.store.machine import MachineSampler
+from lab.store.packing import pack
+from lab.store.runs import run_number
+from lab.store.store import Store
+from lab.store.tables import step_summaries
+from lab.store.writer import Batch, LabelSet, RunWriter
+
+LabelBatch = Sequence[PseudoLabels] | Callable[[], Sequence[PseudoLabels]]
+Judge = Callable[[PseudoLabels], PseudoLabels]
+
+BEAT_SECONDS = 2.0
+RETRY_PAUSES = (0.2, 1.0)
+"""Seconds before a failed transaction is tried again; after the last try it is given up."""
+LABELS_PER_TRANSACTION = 4_000
+
+log = logging.getLogger(__name__)
+
+
+class ScalarItem(NamedTuple):
+    step: int
+    values: Mapping[str, float]
+
+
+class LabelItem(NamedTuple):
+    step: int
+    labels: LabelBatch
+    taken: Callable[[], None]
+    """Called once the labels are made and what made them can be freed."""
+
+
+class EvaluationItem(NamedTuple):
+    step: int
+    evaluation: Evaluation
+
+
+class CheckpointItem(NamedTuple):
+    step: int
+    path: Path
+
+
+Item = ScalarItem | LabelItem | EvaluationItem | CheckpointItem
+
+
+class Ingest:
+    """Prepares and writes what one run recorded."""
+
+    def __init__(self, store: Store, run_id: str, judge: Judge | None, keep_every: int) -> None:
+        with store.reading() as connection:
+            run = run_number(connection, run_id)
+        self.failures: list[str] = []
+        """One sentence per thing that was lost."""
+        self._store = store
+        self._run_id = run_id
+        self._judge = judge
+        self._masks = MaskThinning.of_run(store, run, keep_every)
+        self._writer = RunWriter(run, store.run_directory(run_id))
+        self._sampler = MachineSampler()
+        self._beat_due = time.monotonic()
+        self._step: int | None = None
+        self._reported = 0
+
+    def take(self, items: Sequence[Item]) -> None:
+        """Write the items in as many transactions as it needs; never raises."""
+        batch = Batch()
+        beat_is_due = time.monotonic() >= self._beat_due
+        for item in items:
+            self._step = item.step if self._step is None else max(self._step, item.step)
+            self._attempt(
+                f"{type(item).__name__} at step {item.step}", partial(self._prepare, item, batch)
+            )
+            if batch.num_labels >= LABELS_PER_TRANSACTION:
+                self._commit(batch)
+                batch = Batch()
+        if beat_is_due:
+            self._beat_due = time.monotonic() + BEAT_SECONDS
+            self._attempt("sampling the machine", partial(self._sample, batch))
+        if batch or beat_is_due:
+            self._commit(batch)
+
+    def _prepare(self, item: Item, batch: Batch) -> None:
+        match item:
+            case ScalarItem(step, values):
+                batch.add_scalars(step, values)
+            case LabelItem(step, labels, taken):
+                try:
+                    self._prepare_labels(step, labels, batch)
+                finally:
+                    taken()
+            case EvaluationItem(step, evaluation):
+                batch.evaluations.append((step, evaluation))
+            case CheckpointItem(step, path):
+                batch.checkpoints.append((step, path))
+
+    def _prepare_labels(self, step: int, labels: LabelBatch, batch: Batch) -> None:
+        for made in labels() if callable(labels) else labels:
+            judged = made if self._judge is None else self._judge(made)
+            with_masks = self._masks.keeps(step, made.source)
+            batch.add_labels(LabelSet(step, judged, pack(judged), with_masks))
+
+    def _sample(self, batch: Batch) -> None:
+        if self._step is not None:
+            batch.add_scalars(self._step, self._sampler.sample())
+
+    def _commit(self, batch: Batch) -> None:
+        unreported = self.failures[self._reported :]
+        if unreported:
+            batch.events.append((self._step, "recording_failed", {"errors": unreported}))
+        if self._attempt(f"writing {len(batch)} entries", partial(self._write, batch)):
+            self._reported += len(unreported)
+
+    def _write(self, batch: Batch) -> None:
+        for pause in (*RETRY_PAUSES, None):
+            try:
+                with self._store.writing() as connection:
+                    self._writer.write(connection, batch, self._step)
+                return
+            except OperationalError:  # the disk is full, or another process holds the lock
+                if pause is None:
+                    raise
+                time.sleep(pause)
+
+    def _attempt(self, what: str, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except Exception as error:
+            log.exception("run %s: lost: %s", self._run_id, what)
+            reason = getattr(error, "orig", None) or error
+            self.failures.append(f"{what}: {type(reason).__name__}: {reason}")
+            return False
+        return True
+
+
+class MaskThinning:
+    """Of the steps with pseudo-labels every k-th keeps its masks; probe images always do."""
+
+    def __init__(self, keep_every: int, steps_before: int, last_step: int | None) -> None:
+        self._keep_every = keep_every
+        self._ordinal = steps_before - 1
+        self._last_step = last_step
+
+    @classmethod
+    def of_run(cls, store: Store, run: int, keep_every: int) -> MaskThinning:
+        """Goes on counting where the run's recorded steps end."""
+        steps = step_summaries.c
+        query = select(func.count(), func.max(steps.step)).where(
+            steps.run == run, steps.source == LabelSource.PSEUDO
+        )
+        with store.reading() as connection:
+            count, last_step = connection.execute(query).one()
+        return cls(keep_every, count, last_step)
+
+    def keeps(self, step: int, source: LabelSource) -> bool:
+        if source is not LabelSource.PSEUDO:
+            return True
+        if step != self._last_step:
+            self._ordinal += 1
+            self._last_step = step
+        return self._ordinal % self._keep_every == 0

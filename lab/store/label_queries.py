@@ -1,0 +1,242 @@
+"""Questions about labels: a page of them, their masks, or whole columns as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Row, Select, Table, exists, func, select
+
+from lab.datasets.records import DropRule, ErrorKind, LabelSource, Rle
+from lab.store import tables
+from lab.store.jsonable import number
+from lab.store.packing import FLOAT_COLUMNS, PACKED_COLUMNS, unpack
+from lab.store.rows import LabelPage, LabelRow
+from lab.store.runs import run_number
+from lab.store.store import Store
+from lab.store.tables import label_sets, labels
+
+SORT_COLUMNS = (
+    *FLOAT_COLUMNS,
+    "label_id",
+    "step",
+    "image_id",
+    "label",
+    "label_before",
+    "kind",
+    "rule",
+    "gt_id",
+)
+"""What labels can be sorted by."""
+
+PLACE_COLUMNS = ("label_id", "step", "image_id", "position")
+LABEL_COLUMNS = (*PLACE_COLUMNS, *PACKED_COLUMNS)
+"""What `label_columns` can answer."""
+
+IDS_PER_QUERY = 10_000
+SETS_PER_READ = 4_096
+
+Range = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFilter:
+    """Which labels of a run; None = any. Bounds are inclusive, and NaN lies in no range."""
+
+    source: LabelSource = LabelSource.PSEUDO
+    first_step: int | None = None
+    last_step: int | None = None
+    image_id: int | None = None
+    label: int | None = None
+    kinds: Collection[ErrorKind] | None = None
+    kept: bool | None = None
+    rules: Collection[DropRule] | None = None
+    changed_class: bool | None = None
+    """Whether correction changed the class."""
+    duplicate: bool | None = None
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    """(lowest, highest) by name of a float column, such as {"mask_quality": (0.5, None)}."""
+    min_area: float | None = None
+    """Mask pixels."""
+    max_area: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.ranges:
+            if name not in FLOAT_COLUMNS:
+                raise ValueError(
+                    f"LabelFilter.ranges[{name!r}]: no such column; there are "
+                    f"{', '.join(FLOAT_COLUMNS)}"
+                )
+
+    def all_ranges(self) -> list[tuple[str, Range]]:
+        return [*self.ranges.items(), ("area", (self.min_area, self.max_area))]
+
+
+def find_labels(
+    store: Store,
+    run_id: str,
+    filter: LabelFilter,
+    *,
+    sort: str = "mask_quality",
+    descending: bool = False,
+    limit: int = 48,
+    offset: int = 0,
+) -> LabelPage:
+    """Labels that pass the filter, sorted by a column of SORT_COLUMNS; NaN comes last."""
+    if sort not in SORT_COLUMNS:
+        raise ValueError(f"sort {sort!r}: expected one of {', '.join(SORT_COLUMNS)}")
+    column = labels.c[sort]
+    order = (column.desc() if descending else column.asc()).nulls_last()
+    has_mask = exists().where(tables.label_masks.c.label_id == labels.c.label_id).label("has_mask")
+    with store.reading() as connection:
+        passing = _conditions(run_number(connection, run_id), filter)
+        total = connection.scalar(select(func.count()).select_from(labels).where(*passing)) or 0
+        rows = connection.execute(
+            select(labels, has_mask)
+            .where(*passing)
+            .order_by(order, labels.c.label_id)
+            .limit(limit)
+            .offset(offset)
+        ).all()
+    return LabelPage(total, [_label_row(row) for row in rows])
+
+
+def label_masks(store: Store, label_ids: Sequence[int]) -> dict[int, Rle]:
+    """Masks by label id; labels without a kept mask are absent."""
+    masks: dict[int, Rle] = {}
+    columns = tables.label_masks.c
+    with store.reading() as connection:
+        for start in range(0, len(label_ids), IDS_PER_QUERY):
+            ids = [int(one) for one in label_ids[start : start + IDS_PER_QUERY]]
+            found = connection.execute(
+                select(columns.label_id, columns.height, columns.width, columns.counts).where(
+                    columns.label_id.in_(ids)
+                )
+            )
+            masks |= {label_id: Rle(*mask) for label_id, *mask in found}
+    return masks
+
+
+def label_columns(
+    store: Store, run_id: str, filter: LabelFilter, columns: Sequence[str]
+) -> dict[str, NDArray]:
+    """Columns of every label that passes, by name, in order of step, image and position.
+
+    Half a million labels take tens of milliseconds: they are read packed, not row by row. Floats
+    are float32, flags bool, all else integers.
+    """
+    for name in columns:
+        if name not in LABEL_COLUMNS:
+            raise ValueError(f"column {name!r}: expected one of {', '.join(LABEL_COLUMNS)}")
+    chunks: list[dict[str, NDArray]] = [_columns_of([], filter, columns)]
+    with store.reading() as connection:
+        found = connection.execute(_sets(run_number(connection, run_id), filter))
+        chunks += [_columns_of(sets, filter, columns) for sets in found.partitions(SETS_PER_READ)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in columns}
+
+
+def _places(table: Table, run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
+    """The part of the filter that label sets and labels share: whose, when, on which image."""
+    c = table.c
+    places = [c.run == run, c.source == int(filter.source)]
+    if filter.first_step is not None:
+        places.append(c.step >= filter.first_step)
+    if filter.last_step is not None:
+        places.append(c.step <= filter.last_step)
+    if filter.image_id is not None:
+        places.append(c.image_id == filter.image_id)
+    return places
+
+
+def _conditions(run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
+    """The filter in SQL."""
+    c = labels.c
+    conditions = _places(labels, run, filter)
+    for column, value in (
+        (c.label, filter.label),
+        (c.kept, filter.kept),
+        (c.duplicate, filter.duplicate),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    for column, values in ((c.kind, filter.kinds), (c.rule, filter.rules)):
+        if values is not None:
+            conditions.append(column.in_([int(value) for value in values]))
+    if filter.changed_class is not None:
+        changed = c.label != c.label_before
+        conditions.append(changed if filter.changed_class else ~changed)
+    for name, (lowest, highest) in filter.all_ranges():
+        if lowest is not None:
+            conditions.append(c[name] >= float(np.float32(lowest)))
+        if highest is not None:
+            conditions.append(c[name] <= float(np.float32(highest)))
+    return conditions
+
+
+def _passing(records: NDArray[np.void], filter: LabelFilter) -> NDArray[np.bool_]:
+    """The rest of the filter on packed labels: all but run, source, steps and image."""
+    passing = np.ones(len(records), np.bool_)
+    for name in ("label", "kept", "duplicate"):
+        value = getattr(filter, name)
+        if value is not None:
+            passing &= records[name] == value
+    for name, values in (("kind", filter.kinds), ("rule", filter.rules)):
+        if values is not None:
+            passing &= np.isin(records[name], [int(value) for value in values])
+    if filter.changed_class is not None:
+        passing &= (records["label"] != records["label_before"]) == filter.changed_class
+    for name, (lowest, highest) in filter.all_ranges():
+        if lowest is not None:
+            passing &= records[name] >= np.float32(lowest)
+        if highest is not None:
+            passing &= records[name] <= np.float32(highest)
+    return passing
+
+
+def _sets(run: int, filter: LabelFilter) -> Select:
+    c = label_sets.c
+    return (
+        select(c.step, c.image_id, c.first_label_id, c.candidates, c.packed)
+        .where(*_places(label_sets, run, filter), c.candidates > 0)
+        .order_by(c.step, c.image_id)
+    )
+
+
+def _columns_of(
+    sets: Sequence[Row], filter: LabelFilter, columns: Sequence[str]
+) -> dict[str, NDArray]:
+    records = unpack([row.packed for row in sets])
+    passing = _passing(records, filter)
+    sizes = np.array([row.candidates for row in sets], np.int64)
+    position = np.arange(len(records)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+    def column(name: str) -> NDArray:
+        match name:
+            case "position":
+                return position[passing]
+            case "label_id":
+                first = np.array([row.first_label_id for row in sets], np.int64)
+                return (np.repeat(first, sizes) + position)[passing]
+            case "step" | "image_id":
+                per_set = np.array([row._mapping[name] for row in sets], np.int64)
+                return np.repeat(per_set, sizes)[passing]
+            case _:
+                return records[name][passing]
+
+    return {name: column(name) for name in columns}
+
+
+def _label_row(row: Row) -> LabelRow:
+    values = dict(row._mapping)
+    del values["run"]
+    box = tuple(number(values.pop(side)) for side in ("x1", "y1", "x2", "y2"))
+    values |= {name: number(values[name]) for name in FLOAT_COLUMNS if name in values}
+    values |= {
+        "source": LabelSource(row.source),
+        "rule": DropRule(row.rule),
+        "kind": ErrorKind(row.kind),
+        "has_mask": bool(row.has_mask),
+    }
+    return LabelRow(box=(box[0], box[1], box[2], box[3]), **values)

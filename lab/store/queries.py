@@ -1,0 +1,75 @@
+"""Every question that can be asked of a store. Each is a function of the store; none writes."""
+
+from lab.store.image_queries import (
+    checkpoints,
+    evaluations,
+    events,
+    image_record,
+    images_of,
+    store_sizes,
+)
+from lab.store.label_queries import (
+    LABEL_COLUMNS,
+    SORT_COLUMNS,
+    LabelFilter,
+    find_labels,
+    label_columns,
+    label_masks,
+)
+from lab.store.rows import (
+    CheckpointRow,
+    EvaluationRow,
+    EventRow,
+    LabelPage,
+    LabelRow,
+    LatestScalar,
+    RunOrigin,
+    RunRow,
+    RunSize,
+    Series,
+    StepSummary,
+    StoreSizes,
+)
+from lab.store.run_queries import get_run, list_runs, run_origin
+from lab.store.scalar_queries import (
+    label_steps,
+    latest_scalars,
+    scalar_names,
+    scalar_series,
+    step_summaries,
+)
+
+__all__ = [
+    "LABEL_COLUMNS",
+    "SORT_COLUMNS",
+    "CheckpointRow",
+    "EvaluationRow",
+    "EventRow",
+    "LabelFilter",
+    "LabelPage",
+    "LabelRow",
+    "LatestScalar",
+    "RunOrigin",
+    "RunRow",
+    "RunSize",
+    "Series",
+    "StepSummary",
+    "StoreSizes",
+    "checkpoints",
+    "evaluations",
+    "events",
+    "find_labels",
+    "get_run",
+    "image_record",
+    "images_of",
+    "label_columns",
+    "label_masks",
+    "label_steps",
+    "latest_scalars",
+    "list_runs",
+    "run_origin",
+    "scalar_names",
+    "scalar_series",
+    "step_summaries",
+    "store_sizes",
+]

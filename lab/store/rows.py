@@ -1,0 +1,212 @@
+"""What the store answers with: frozen rows. NaN stands for "unknown" in every float."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.datasets.records import Category, DropRule, ErrorKind, LabelSource
+
+Status = Literal["queued", "running", "finished", "failed", "stopped", "stale"]
+FinalStatus = Literal["finished", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run as a table of runs shows it. Times are Unix seconds."""
+
+    run_id: str
+    name: str
+    method: str
+    host: str
+    """The network, not the machine."""
+    dataset: str
+    status: Status
+    """Derived: "stale" = called running, but silent for 30 s and its process is gone."""
+    step: int | None
+    """The last step heard of."""
+    max_steps: int
+    created: float
+    started: float | None
+    finished: float | None
+    seconds_per_step: float
+    parent_run_id: str | None
+    parent_step: int | None
+    config: dict[str, Any]
+    categories: tuple[Category, ...]
+    best_ap: float
+    best_ap_model: str | None
+    """"student" or "teacher"."""
+    last_precision: float
+    """Of the pseudo-labels kept at the last recorded step."""
+    last_kept: int | None
+    error: str | None
+    train_dataset_id: int | None
+    val_dataset_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """What made a run, enough to make it again."""
+
+    command: tuple[str, ...]
+    machine: str
+    git_commit: str | None
+    git_diff: str | None
+    versions: dict[str, str]
+    pid: int | None
+    """The process that records, or recorded last; None when none has claimed the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One scalar over steps, oldest first."""
+
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class LatestScalar:
+    """The newest value of one scalar."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    """The labels of one step, counted."""
+
+    step: int
+    images: int
+    candidates: int
+    kept: int
+    kept_right: int
+    """Kept, correct, and not a duplicate."""
+    truths: int
+    found: int
+    """Truths that some kept label gets right."""
+    kept_kinds: dict[ErrorKind, int]
+    all_kinds: dict[ErrorKind, int]
+
+    @property
+    def precision(self) -> float:
+        """Share of right labels among the kept ones whose kind is known; NaN when 0/0."""
+        return _ratio(self.kept_right, self.kept - self.kept_kinds[ErrorKind.UNKNOWN])
+
+    @property
+    def recall(self) -> float:
+        """Share of truths found; NaN when 0/0."""
+        return _ratio(self.found, self.truths)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One recorded label; columns as in lab.datasets.records.PseudoLabels."""
+
+    label_id: int
+    source: LabelSource
+    step: int
+    image_id: int
+    position: int
+    """Its index among the candidates of its image and step."""
+    box: tuple[float, float, float, float]
+    label: int
+    label_before: int
+    class_quality: float
+    mask_quality: float
+    score: float
+    area: float
+    kept: bool
+    rule: DropRule
+    rule_value: float
+    teacher_before: float
+    teacher_after: float
+    clip_before: float
+    clip_after: float
+    uncertainty: float
+    weight: float
+    kind: ErrorKind
+    true_iou: float
+    gt_id: int
+    duplicate: bool
+    has_mask: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPage:
+    """Some of the labels that pass a filter."""
+
+    total: int
+    """How many pass."""
+    rows: list[LabelRow]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Something that happened to a run: a threshold moved, a fork, a warning."""
+
+    event_id: int
+    step: int | None
+    kind: str
+    payload: dict[str, Any]
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRow:
+    """One evaluation; see lab.datasets.records.Evaluation."""
+
+    step: int
+    split: str
+    model: str
+    metrics: Mapping[str, float]
+    per_class: Mapping[str, float]
+    kinds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """A checkpoint that was written; its file may have been rotated away since."""
+
+    step: int
+    path: Path
+    created: float
+
+    @property
+    def exists(self) -> bool:
+        return self.path.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class RunSize:
+    """What one run holds."""
+
+    run_id: str
+    name: str
+    scalars: int
+    labels: int
+    file_bytes: int
+    """Of its directory: checkpoints, predictions, log."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSizes:
+    """What the store holds."""
+
+    database_bytes: int
+    """store.db with its write-ahead log."""
+    runs: tuple[RunSize, ...]
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -1,0 +1,321 @@
+"""The life of a run: created, claimed by a process, rewound, finished, deleted."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from lab.config import CocoConfig, RunConfig
+from lab.datasets.records import Category, Dataset, LabelSource
+from lab.store.dataset_rows import register_dataset
+from lab.store.errors import RunNotFound, StoreError
+from lab.store.jsonable import jsonable
+from lab.store.processes import STALE_AFTER, ProcessIdentity, is_alive, this_process
+from lab.store.provenance import commit_of, package_versions
+from lab.store.rows import FinalStatus
+from lab.store.store import Store
+from lab.store.tables import (
+    checkpoints,
+    evaluations,
+    events,
+    label_masks,
+    label_sets,
+    labels,
+    latest_scalars,
+    origins,
+    pulses,
+    runs,
+    scalars,
+    step_summaries,
+)
+
+ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Without i, l, o and u: nobody mistypes them."""
+
+
+def create_run(
+    store: Store,
+    config: RunConfig,
+    *,
+    command: Sequence[str] = (),
+    parent_run_id: str | None = None,
+    parent_step: int | None = None,
+) -> str:
+    """Write a new queued run, with where it comes from, and return its id.
+
+    Ids sort by the time of creation, such as "20261121-031502-k3f9".
+
+    Raises:
+        RunNotFound: the parent is not in this store.
+    """
+    now = time.time()
+    commit = commit_of(Path.cwd())
+    with store.writing() as connection:
+        if parent_run_id is not None:
+            run_number(connection, parent_run_id)
+        run_id = _free_run_id(connection, now)
+        new = insert(runs).values(
+            run_id=run_id,
+            name=config.name,
+            method=config.method.name,
+            host=config.host.name,
+            dataset=_dataset_name(config),
+            status="queued",
+            created=now,
+            max_steps=config.schedule.max_steps,
+            seed=config.seed,
+            config=jsonable(config.model_dump(mode="json")),
+            categories=[],
+            parent_run_id=parent_run_id,
+            parent_step=parent_step,
+        )
+        connection.execute(
+            insert(origins).values(
+                run=connection.execute(new.returning(runs.c.run)).scalar_one(),
+                command=list(command),
+                machine=platform.node(),
+                git_commit=commit.commit,
+                git_diff=commit.diff,
+                versions=package_versions(),
+            )
+        )
+    return run_id
+
+
+def claim_run(store: Store, run_id: str) -> None:
+    """This process records the run from now on: it is running. Claiming again is harmless.
+
+    Raises:
+        StoreError: another living process records it.
+    """
+    now = time.time()
+    me = this_process()
+    with store.writing() as connection:
+        run = run_number(connection, run_id)
+        owner = _owner(connection, run)
+        status = connection.scalar(select(runs.c.status).where(runs.c.run == run))
+        if owner == me and status == "running":
+            return
+        if owner is not None and owner != me and status == "running" and is_alive(owner):
+            raise StoreError(f"run {run_id}: process {owner.pid} is recording it already")
+        connection.execute(delete(pulses).where(pulses.c.run == run))
+        connection.execute(
+            insert(pulses).values(
+                run=run,
+                machine=me.machine,
+                pid=me.pid,
+                process_started=me.started,
+                boot_id=me.boot_id,
+                heartbeat=now,
+            )
+        )
+        connection.execute(
+            update(runs)
+            .where(runs.c.run == run)
+            .values(
+                status="running",
+                started=func.coalesce(runs.c.started, now),
+                finished=None,
+                error=None,
+            )
+        )
+
+
+def beat(store: Store, run_id: str, step: int | None) -> None:
+    """Say that the run lives and where it is; None = before the first step."""
+    with store.writing() as connection:
+        write_beat(connection, run_number(connection, run_id), step, time.time())
+
+
+def write_beat(connection: Connection, run: int, step: int | None, now: float) -> None:
+    """As `beat`, inside the caller's transaction."""
+    values: dict[str, Any] = {"heartbeat": now}
+    if step is not None:
+        values |= {
+            "step": step,
+            "step_time": now,
+            "first_step": func.coalesce(pulses.c.first_step, step),
+            "first_time": func.coalesce(pulses.c.first_time, now),
+        }
+    connection.execute(update(pulses).where(pulses.c.run == run).values(values))
+
+
+def finish_run(store: Store, run_id: str, status: FinalStatus, error: str | None = None) -> None:
+    """The run has ended. The last call wins."""
+    with store.writing() as connection:
+        run = run_number(connection, run_id)
+        connection.execute(
+            update(runs)
+            .where(runs.c.run == run)
+            .values(status=status, error=error, finished=time.time())
+        )
+
+
+def set_categories(store: Store, run_id: str, categories: Sequence[Category]) -> None:
+    """The classes of the run; a label's class is an index into them."""
+    with store.writing() as connection:
+        _write_categories(connection, run_number(connection, run_id), categories)
+
+
+def attach_datasets(store: Store, run_id: str, train: Dataset, val: Dataset) -> None:
+    """Register both datasets and make them the run's; its classes are those of `train`.
+
+    `train` carries the truth of the unlabelled images too: it is for analysis, which happens
+    here, never for a loss.
+    """
+    train_id = register_dataset(store, train)
+    val_id = register_dataset(store, val)
+    with store.writing() as connection:
+        run = run_number(connection, run_id)
+        _write_categories(connection, run, train.categories)
+        connection.execute(
+            update(runs)
+            .where(runs.c.run == run)
+            .values(train_dataset_id=train_id, val_dataset_id=val_id)
+        )
+
+
+def add_event(
+    store: Store, run_id: str, step: int | None, kind: str, payload: Mapping[str, Any]
+) -> int:
+    """Remember that something happened to the run; returns the event's id."""
+    with store.writing() as connection:
+        run = run_number(connection, run_id)
+        new = insert(events).values(
+            run=run, step=step, kind=kind, payload=jsonable(payload), created=time.time()
+        )
+        return connection.execute(new.returning(events.c.event_id)).scalar_one()
+
+
+def rewind_run(store: Store, run_id: str, step: int) -> None:
+    """Forget everything recorded at `step` and later: a resumed run records it again.
+
+    A checkpoint at `step` itself stays: it is what the run resumes from.
+    """
+    with store.writing() as connection:
+        run = run_number(connection, run_id)
+        _delete_labels(connection, run, step)
+        for table in (scalars, evaluations, events):
+            connection.execute(delete(table).where(table.c.run == run, table.c.step >= step))
+        connection.execute(
+            delete(checkpoints).where(checkpoints.c.run == run, checkpoints.c.step > step)
+        )
+        _rebuild_latest(connection, run, step)
+        connection.execute(
+            update(pulses)
+            .where(pulses.c.run == run, pulses.c.step >= step)
+            .values(
+                step=step - 1 if step > 0 else None,
+                step_time=None,
+                first_step=None,
+                first_time=None,
+            )
+        )
+
+
+def delete_run(store: Store, run_id: str) -> None:
+    """Delete the run's rows and its directory. Its datasets stay, for other runs.
+
+    Raises:
+        StoreError: a living process records it.
+    """
+    with store.writing() as connection:
+        run = run_number(connection, run_id)
+        _refuse_if_alive(connection, run, run_id)
+        _delete_labels(connection, run, 0)
+        for table in (scalars, latest_scalars, evaluations, checkpoints, events, pulses, origins):
+            connection.execute(delete(table).where(table.c.run == run))
+        connection.execute(delete(runs).where(runs.c.run == run))
+    directory = store.run_directory(run_id)
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
+def run_number(connection: Connection, run_id: str) -> int:
+    """The narrow integer that stands for a run inside the store.
+
+    Raises:
+        RunNotFound: there is no such run.
+    """
+    run = connection.scalar(select(runs.c.run).where(runs.c.run_id == run_id))
+    if run is None:
+        raise RunNotFound(f"run {run_id!r}: not in this store")
+    return run
+
+
+def _free_run_id(connection: Connection, now: float) -> str:
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
+    while True:
+        run_id = f"{stamp}-{''.join(secrets.choice(ID_LETTERS) for _ in range(4))}"
+        if connection.scalar(select(runs.c.run).where(runs.c.run_id == run_id)) is None:
+            return run_id
+
+
+def _dataset_name(config: RunConfig) -> str:
+    if isinstance(config.dataset, CocoConfig):
+        return config.dataset.train_json.stem
+    return config.dataset.source
+
+
+def _write_categories(connection: Connection, run: int, categories: Sequence[Category]) -> None:
+    values = [asdict(category) for category in categories]
+    connection.execute(update(runs).where(runs.c.run == run).values(categories=values))
+
+
+def _owner(connection: Connection, run: int) -> ProcessIdentity | None:
+    row = connection.execute(
+        select(pulses.c.machine, pulses.c.pid, pulses.c.process_started, pulses.c.boot_id).where(
+            pulses.c.run == run
+        )
+    ).one_or_none()
+    return None if row is None else ProcessIdentity(*row)
+
+
+def _refuse_if_alive(connection: Connection, run: int, run_id: str) -> None:
+    status = connection.scalar(select(runs.c.status).where(runs.c.run == run))
+    owner = _owner(connection, run)
+    if status != "running" or owner is None:
+        return
+    heartbeat = connection.scalar(select(pulses.c.heartbeat).where(pulses.c.run == run)) or 0.0
+    if owner != this_process() and (is_alive(owner) or time.time() - heartbeat < STALE_AFTER):
+        raise StoreError(f"run {run_id}: process {owner.pid} is recording it; stop it first")
+
+
+def _delete_labels(connection: Connection, run: int, first_step: int) -> None:
+    for source in LabelSource:  # source by source, because the index begins with it
+        doomed = (labels.c.run == run, labels.c.source == source, labels.c.step >= first_step)
+        ids = select(labels.c.label_id).where(*doomed)
+        connection.execute(delete(label_masks).where(label_masks.c.label_id.in_(ids)))
+        connection.execute(delete(labels).where(*doomed))
+        for table in (label_sets, step_summaries):
+            connection.execute(
+                delete(table).where(
+                    table.c.run == run, table.c.source == source, table.c.step >= first_step
+                )
+            )
+
+
+def _rebuild_latest(connection: Connection, run: int, first_step: int) -> None:
+    """The newest remaining value of every scalar that just lost its newest."""
+    lost = (latest_scalars.c.run == run, latest_scalars.c.step >= first_step)
+    names = connection.scalars(select(latest_scalars.c.name_id).where(*lost)).all()
+    connection.execute(delete(latest_scalars).where(*lost))
+    for name_id in names:
+        newest = (
+            select(scalars.c.run, scalars.c.name_id, scalars.c.step, scalars.c.value)
+            .where(scalars.c.run == run, scalars.c.name_id == name_id)
+            .order_by(scalars.c.step.desc())
+            .limit(1)
+        )
+        connection.execute(
+            insert(latest_scalars).from_select(["run", "name_id", "step", "value"], newest)
+        )

@@ -1,0 +1,282 @@
+"""The tables. Private to lab.store: everybody else asks lab.store.queries.
+
+`runs.run` is the narrow integer that stands for a run everywhere else; `run_id` is its identity.
+A NULL in a float column means NaN. `label_sets` holds one row per image and step that was
+recorded, with all its labels packed (lab/store/packing.py); `labels` holds the same numbers as
+typed columns for indexed questions; `label_masks` keeps the big bytes out of both.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from lab.datasets.records import ErrorKind
+
+METADATA = MetaData()
+
+
+def _real(name: str) -> Column[float]:
+    return Column(name, Float(53))
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, default=0)
+
+
+def kind_columns(prefix: str) -> tuple[str, ...]:
+    """kind_columns("kept") -> ("kept_unknown", "kept_cor", ...), in the order of ErrorKind."""
+    return tuple(f"{prefix}_{kind.name.lower()}" for kind in ErrorKind)
+
+
+COUNT_COLUMNS = (
+    "candidates",
+    "kept",
+    "kept_right",
+    "truths",
+    "found",
+    *kind_columns("all"),
+    *kind_columns("kept"),
+)
+"""What is counted per recorded image and summed per step. `kept_right` = kept, correct and not a
+duplicate; `found` = truths that some kept label gets right."""
+
+runs = Table(
+    "runs",
+    METADATA,
+    Column("run", Integer, primary_key=True),
+    Column("run_id", String(40), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("error", Text),
+    Column("created", Float(53), nullable=False),
+    Column("started", Float(53)),
+    Column("finished", Float(53)),
+    Column("max_steps", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("categories", JSON, nullable=False),
+    Column("parent_run_id", String(40)),
+    Column("parent_step", Integer),
+    Column("train_dataset_id", Integer),
+    Column("val_dataset_id", Integer),
+)
+
+origins = Table(
+    "origins",
+    METADATA,
+    Column("run", Integer, primary_key=True),
+    Column("command", JSON, nullable=False),
+    Column("machine", Text, nullable=False),
+    Column("git_commit", String(64)),
+    Column("git_diff", Text),
+    Column("versions", JSON, nullable=False),
+)
+
+pulses = Table(
+    "pulses",
+    METADATA,
+    Column("run", Integer, primary_key=True),
+    Column("machine", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started", Float(53), nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("heartbeat", Float(53), nullable=False),
+    Column("step", Integer),
+    Column("step_time", Float(53)),
+    Column("first_step", Integer),
+    Column("first_time", Float(53)),
+)
+
+datasets = Table(
+    "datasets",
+    METADATA,
+    Column("dataset_id", Integer, primary_key=True),
+    Column("content_key", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("categories", JSON, nullable=False),
+    Column("num_images", Integer, nullable=False),
+)
+
+images = Table(
+    "images",
+    METADATA,
+    Column("dataset_id", Integer, primary_key=True),
+    Column("image_id", BigInteger, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("depth_path", Text),
+)
+
+truths = Table(
+    "truths",
+    METADATA,
+    Column("truth", Integer, primary_key=True),
+    Column("dataset_id", Integer, nullable=False),
+    Column("image_id", BigInteger, nullable=False),
+    Column("annotation_id", BigInteger, nullable=False),
+    Column("label", Integer, nullable=False),
+    *(Column(side, Float(53), nullable=False) for side in ("x1", "y1", "x2", "y2")),
+    Column("area", Float(53), nullable=False),
+    Column("is_crowd", Boolean, nullable=False),
+    Column("mask_height", Integer),
+    Column("mask_width", Integer),
+    Column("mask_counts", LargeBinary),
+    Index("truths_by_image", "dataset_id", "image_id"),
+)
+
+scalar_names = Table(
+    "scalar_names",
+    METADATA,
+    Column("name_id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+scalars = Table(
+    "scalars",
+    METADATA,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("name_id", Integer, primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    _real("value"),
+    sqlite_with_rowid=False,
+)
+
+latest_scalars = Table(
+    "latest_scalars",
+    METADATA,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("name_id", Integer, primary_key=True, autoincrement=False),
+    Column("step", Integer, nullable=False),
+    _real("value"),
+    sqlite_with_rowid=False,
+)
+
+label_sets = Table(
+    "label_sets",
+    METADATA,
+    Column("run", Integer, nullable=False),
+    Column("source", SmallInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("image_id", BigInteger, nullable=False),
+    Column("first_label_id", BigInteger, nullable=False),
+    *(_real(f"visible_{side}") for side in ("x1", "y1", "x2", "y2")),
+    *(_count(name) for name in COUNT_COLUMNS),
+    Column("packed", LargeBinary, nullable=False),
+    UniqueConstraint("run", "source", "step", "image_id"),
+)
+
+labels = Table(
+    "labels",
+    METADATA,
+    Column("label_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("source", SmallInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("image_id", BigInteger, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("label", Integer, nullable=False),
+    Column("label_before", Integer, nullable=False),
+    _real("class_quality"),
+    _real("mask_quality"),
+    _real("score"),
+    *(_real(side) for side in ("x1", "y1", "x2", "y2")),
+    _real("area"),
+    Column("kept", Boolean, nullable=False),
+    Column("rule", SmallInteger, nullable=False),
+    _real("rule_value"),
+    _real("teacher_before"),
+    _real("teacher_after"),
+    _real("clip_before"),
+    _real("clip_after"),
+    _real("uncertainty"),
+    _real("weight"),
+    Column("kind", SmallInteger, nullable=False),
+    _real("true_iou"),
+    Column("gt_id", BigInteger, nullable=False),
+    Column("duplicate", Boolean, nullable=False),
+    Index("labels_of_an_image", "run", "image_id", "step", "source", "position", unique=True),
+    Index("labels_of_a_step", "run", "source", "step", "label", "mask_quality"),
+)
+
+label_masks = Table(
+    "label_masks",
+    METADATA,
+    Column("label_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("height", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("counts", LargeBinary, nullable=False),
+)
+
+step_summaries = Table(
+    "step_summaries",
+    METADATA,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("source", SmallInteger, primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("images", Integer, nullable=False),
+    *(_count(name) for name in COUNT_COLUMNS),
+    sqlite_with_rowid=False,
+)
+
+evaluations = Table(
+    "evaluations",
+    METADATA,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("split", String(64), primary_key=True),
+    Column("model", String(16), primary_key=True),
+    _real("ap"),
+    Column("metrics", JSON, nullable=False),
+    Column("per_class", JSON, nullable=False),
+    Column("kinds", JSON, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    METADATA,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False),
+    Column("created", Float(53), nullable=False),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("event_id", Integer, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("step", Integer),
+    Column("kind", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("created", Float(53), nullable=False),
+    Index("events_of_a_run", "run", "event_id"),
+    sqlite_autoincrement=True,
+)
+
+counters = Table(
+    "counters",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""Ids are taken from here inside the transaction that uses them: `label_id`."""

@@ -1,0 +1,219 @@
+"""What the recorder's thread writes: one batch of a run, in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, delete, insert, select, update
+
+from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
+from lab.store.jsonable import jsonable
+from lab.store.packing import count_labels, label_tuples
+from lab.store.runs import write_beat
+from lab.store.statements import insert_sql, upsert_sql
+from lab.store.tables import (
+    COUNT_COLUMNS,
+    checkpoints,
+    counters,
+    evaluations,
+    events,
+    label_masks,
+    label_sets,
+    labels,
+    latest_scalars,
+    scalar_names,
+    scalars,
+    step_summaries,
+)
+
+PLACE = "run = ? AND source = ? AND step = ? AND image_id = ?"
+
+Event = tuple[int | None, str, Mapping[str, Any]]
+"""Step, kind, payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """The labels of one image at one step, and whether their masks are worth keeping."""
+
+    step: int
+    labels: PseudoLabels
+    packed: NDArray[np.void]
+    with_masks: bool
+
+
+@dataclass
+class Batch:
+    """Everything that goes into one transaction. A later entry for the same place wins."""
+
+    scalars: dict[tuple[str, int], float] = field(default_factory=dict)
+    label_sets: dict[tuple[LabelSource, int, int], LabelSet] = field(default_factory=dict)
+    evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
+    checkpoints: list[tuple[int, Path]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    num_labels: int = 0
+
+    def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        self.scalars.update({(name, step): float(value) for name, value in values.items()})
+
+    def add_labels(self, made: LabelSet) -> None:
+        self.label_sets[made.labels.source, made.step, made.labels.image_id] = made
+        self.num_labels += len(made.labels)
+
+    def __len__(self) -> int:
+        """How many things it holds; 0 = nothing to write."""
+        parts = (self.scalars, self.label_sets, self.evaluations, self.checkpoints, self.events)
+        return sum(map(len, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class RunWriter:
+    """Writes batches of one run. Recording the same step again replaces what it said before."""
+
+    run: int
+    directory: Path
+
+    def write(self, connection: Connection, batch: Batch, step: int | None) -> None:
+        """Write all of the batch and a heartbeat at `step`, inside the caller's transaction."""
+        now = time.time()
+        if batch.scalars:
+            self._write_scalars(connection, batch.scalars)
+        if batch.label_sets:
+            self._write_labels(connection, list(batch.label_sets.values()))
+        for at, evaluation in batch.evaluations:
+            self._write_evaluation(connection, at, evaluation)
+        for at, path in batch.checkpoints:
+            row = (self.run, at, self._stored_path(path), now)
+            connection.exec_driver_sql(upsert_sql(checkpoints), row)
+        for at, kind, payload in batch.events:
+            connection.execute(
+                insert(events).values(
+                    run=self.run, step=at, kind=kind, payload=jsonable(payload), created=now
+                )
+            )
+        write_beat(connection, self.run, step, now)
+
+    def _write_scalars(
+        self, connection: Connection, values: Mapping[tuple[str, int], float]
+    ) -> None:
+        ids = _name_ids(connection, {name for name, _ in values})
+        rows = [(self.run, ids[name], step, value) for (name, step), value in values.items()]
+        connection.exec_driver_sql(upsert_sql(scalars), rows)
+        newest = {row[1]: row for row in sorted(rows, key=lambda row: row[2])}
+        guard = "excluded.step >= latest_scalars.step"
+        connection.exec_driver_sql(upsert_sql(latest_scalars, only_if=guard), list(newest.values()))
+
+    def _write_labels(self, connection: Connection, sets: Sequence[LabelSet]) -> None:
+        self._forget(connection, sets)
+        next_id = _reserve_label_ids(connection, sum(len(one.labels) for one in sets))
+        set_rows: list[tuple[object, ...]] = []
+        label_rows: list[tuple[object, ...]] = []
+        mask_rows: list[tuple[object, ...]] = []
+        for one in sets:
+            made = one.labels
+            place = (self.run, int(made.source), one.step, made.image_id)
+            visible = made.visible or (None, None, None, None)
+            counts = count_labels(made, one.packed)
+            set_rows.append((*place, next_id, *visible, *counts, one.packed.tobytes()))
+            label_rows += label_tuples(one.packed, next_id, place)
+            if one.with_masks:
+                mask_rows += [
+                    (next_id + position, mask.height, mask.width, mask.counts)
+                    for position, mask in enumerate(made.masks)
+                ]
+            next_id += len(made)
+        for table, rows in ((label_sets, set_rows), (labels, label_rows), (label_masks, mask_rows)):
+            if rows:
+                connection.exec_driver_sql(insert_sql(table), rows)
+        self._summarise(connection, {(int(one.labels.source), one.step) for one in sets})
+
+    def _forget(self, connection: Connection, sets: Sequence[LabelSet]) -> None:
+        """Delete what an earlier recording of the same images and steps left."""
+        steps = {one.step for one in sets}
+        known = step_summaries.c
+        old = connection.execute(
+            select(known.source, known.step).where(
+                known.run == self.run, known.step.between(min(steps), max(steps))
+            )
+        )
+        old_steps = {tuple(row) for row in old}
+        again = [one for one in sets if (int(one.labels.source), one.step) in old_steps]
+        for one in again:
+            place = (self.run, int(one.labels.source), one.step, one.labels.image_id)
+            masks_of_set = (
+                "DELETE FROM label_masks WHERE label_id IN (SELECT label_id FROM labels "
+                f"WHERE {PLACE})"
+            )
+            for statement in (
+                masks_of_set,
+                f"DELETE FROM labels WHERE {PLACE}",
+                f"DELETE FROM label_sets WHERE {PLACE}",
+            ):
+                connection.exec_driver_sql(statement, place)
+
+    def _summarise(self, connection: Connection, steps: set[tuple[int, int]]) -> None:
+        sums = ", ".join(f"sum({name})" for name in COUNT_COLUMNS)
+        names = ", ".join(("run", "source", "step", "images", *COUNT_COLUMNS))
+        connection.exec_driver_sql(
+            f"INSERT OR REPLACE INTO step_summaries ({names}) "
+            f"SELECT run, source, step, count(*), {sums} FROM label_sets "
+            "WHERE run = ? AND source = ? AND step = ? GROUP BY run, source, step",
+            [(self.run, source, step) for source, step in sorted(steps)],
+        )
+
+    def _write_evaluation(self, connection: Connection, step: int, made: Evaluation) -> None:
+        table = evaluations.c
+        connection.execute(
+            delete(evaluations).where(
+                table.run == self.run,
+                table.step == step,
+                table.split == made.split,
+                table.model == made.model,
+            )
+        )
+        connection.execute(
+            insert(evaluations).values(
+                run=self.run,
+                step=step,
+                split=made.split,
+                model=made.model,
+                ap=made.metrics.get("AP"),
+                metrics=jsonable(made.metrics),
+                per_class=jsonable(made.per_class),
+                kinds=jsonable(made.kinds),
+            )
+        )
+
+    def _stored_path(self, path: Path) -> str:
+        """Relative inside the run's directory, so that a store can be moved."""
+        path = path.absolute()
+        inside = path.is_relative_to(self.directory)
+        return str(path.relative_to(self.directory) if inside else path)
+
+
+def _name_ids(connection: Connection, names: set[str]) -> Mapping[str, int]:
+    connection.exec_driver_sql(
+        "INSERT INTO scalar_names (name) VALUES (?) ON CONFLICT (name) DO NOTHING",
+        [(name,) for name in sorted(names)],
+    )
+    rows = connection.execute(
+        select(scalar_names.c.name, scalar_names.c.name_id).where(scalar_names.c.name.in_(names))
+    )
+    return {name: name_id for name, name_id in rows}
+
+
+def _reserve_label_ids(connection: Connection, count: int) -> int:
+    """The first of `count` ids that belong to this transaction alone."""
+    taken = connection.execute(
+        update(counters)
+        .where(counters.c.name == "label_id")
+        .values(value=counters.c.value + count)
+        .returning(counters.c.value)
+    ).scalar_one()
+    return taken - count + 1
