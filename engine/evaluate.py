@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -34,9 +36,7 @@ def evaluate(
     predictions = predict_dataset(segmenter, batches)
     result = mask_ap(dataset, predictions)
     kinds = evaluation_kinds(dataset, predictions)
-    return Evaluated(
-        Evaluation(split, model, result.metrics, result.per_class, kinds), predictions
-    )
+    return Evaluated(Evaluation(split, model, result.metrics, result.per_class, kinds), predictions)
 
 
 @torch.inference_mode()
@@ -55,3 +55,19 @@ def predict_dataset(segmenter: Segmenter, batches: Iterable[EvalBatch]) -> list[
         ]
     finally:
         module.train(was_training)
+
+
+def write_results(path: Path, dataset: Dataset, predictions: Sequence[ImagePredictions]) -> None:
+    """Write predictions as COCO results: image_id, category_id, segmentation (RLE), score."""
+    results = [
+        {
+            "image_id": one.image_id,
+            "category_id": dataset.categories[label].category_id,
+            "segmentation": {"size": [mask.height, mask.width], "counts": mask.counts.decode()},
+            "score": float(score),
+        }
+        for one in predictions
+        for label, score, mask in zip(one.labels, one.scores, one.masks, strict=True)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.interfaces import Batch, Losses, Segmenter
+from engine.interfaces import Batch, Candidates, Losses, Segmenter
 from lab.config import SupervisedConfig
 
 
@@ -29,6 +29,10 @@ class Supervised:
 
     def student_restarts(self, step: int) -> bool:  # noqa: ARG002
         return False
+
+    def judge(self, found: Candidates) -> Candidates:
+        """No rule: everything stays as the network said it."""
+        return found
 
     def losses(self, batch: Batch, step: int) -> Losses:  # noqa: ARG002
         labeled = batch.labeled

@@ -1,0 +1,212 @@
+"""Config -> objects. A `match` ending in assert_never: a config without a case is a type error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, assert_never
+
+import torch
+from torch import Tensor
+
+from engine.data.loading import EvalBatch, EvalLoader, TrainLoader
+from engine.interfaces import Batch, Candidates, Method, Segmenter
+from engine.methods.guided_distillation import GuidedDistillation
+from engine.methods.pl_dc import PlDc
+from engine.methods.supervised import Supervised
+from engine.models.clip import build_corrector
+from engine.models.condinst import CondInst
+from engine.optimization import build_optimizer
+from engine.pseudo_labels.candidates import survey
+from lab.config import (
+    GuidedDistillationConfig,
+    PlDcConfig,
+    RunConfig,
+    SupervisedConfig,
+    ViewConfig,
+)
+from lab.datasets.load import LoadedData
+from lab.datasets.records import Dataset, LabelSource
+from lab.datasets.splits import apply_split, split_labeled
+
+ModelName = Literal["student", "teacher"]
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The images of a run by what may be known of them."""
+
+    labeled: Dataset
+    unlabeled: Dataset
+    """Without annotations: nothing downstream can see their truth."""
+
+    @classmethod
+    def of(cls, config: RunConfig, data: LoadedData) -> TrainingImages:
+        split = split_labeled(data.train, config.split.labeled_fraction, config.split.seed)
+        labeled, rest = apply_split(data.train, split)
+        others = (*rest.images, *data.extra_unlabeled.images)
+        return cls(labeled, rest.with_images([one.without_annotations() for one in others]))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a trainer is put together from. The networks are on the device."""
+
+    config: RunConfig
+    data: LoadedData
+    device: torch.device
+    student: Segmenter
+    teacher: Segmenter
+    method: Method
+    loader: TrainLoader
+    images: TrainingImages
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        return build_optimizer(self.student.module, self.config.schedule)
+
+    @cached_property
+    def scaler(self) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(self.device.type, enabled=self.config.schedule.amp == "fp16")
+
+    def batches(self, start: int) -> Iterable[Batch]:
+        return self.loader.batches(start)
+
+    def initial_weights(self) -> Mapping[str, Tensor]:
+        return build_segmenter(self.config, self.loader.num_classes).module.state_dict()
+
+    def validation(self) -> Iterable[EvalBatch]:
+        return self._validation_loader
+
+    def models_at(self, done: int) -> list[ModelName]:
+        """The networks that exist after `done` steps, the one to report last."""
+        begins = self.method.unlabeled_from
+        return ["student", "teacher"] if begins is None or done > begins else ["student"]
+
+    def probe(self, done: int) -> list[Candidates]:
+        """What the networks see in the probe images, judged as the method judges labels."""
+        found: list[Candidates] = []
+        for model in self.models_at(done):
+            source = LabelSource.PROBE_TEACHER if model == "teacher" else LabelSource.PROBE_STUDENT
+            network = self.teacher if model == "teacher" else self.student
+            found += self._seen_by(network, source)
+        return found
+
+    def _seen_by(self, network: Segmenter, source: LabelSource) -> list[Candidates]:
+        was_training = network.module.training
+        network.module.eval()
+        found = [
+            self.method.judge(survey(predictions, geometry, image_id, source))
+            for batch in self._probe_loader
+            for predictions, geometry, image_id in zip(
+                network.predict(batch.images), batch.geometry, batch.image_ids, strict=True
+            )
+        ]
+        network.module.train(was_training)
+        return found
+
+    @cached_property
+    def _validation_loader(self) -> EvalLoader:
+        return self._eval_loader(self.data.val)
+
+    @cached_property
+    def _probe_loader(self) -> EvalLoader:
+        pool = self.images.unlabeled if self.images.unlabeled.images else self.data.val
+        return self._eval_loader(pool.with_images(pool.images[: self.config.record.probe_images]))
+
+    def _eval_loader(self, dataset: Dataset) -> EvalLoader:
+        schedule = self.config.schedule
+        size = max(1, schedule.labeled_batch)
+        return EvalLoader(dataset, self.config.view.eval_size, size, self.device)
+
+
+def build_parts(config: RunConfig, data: LoadedData, directory: Path) -> Parts:
+    """Networks, method and loaders of a run; `directory` keeps what it trains besides."""
+    device = pick_device(config)
+    images = TrainingImages.of(config, data)
+    student = _placed(build_segmenter(config, len(data.train.categories)), config, device)
+    teacher = _placed(build_segmenter(config, len(data.train.categories)), config, device)
+    student.module.train()
+    teacher.module.eval().requires_grad_(False)
+    method = build_method(config, student, teacher, images.labeled, directory)
+    loader = TrainLoader(
+        labeled=images.labeled,
+        unlabeled=images.unlabeled,
+        view=_method_view(config),
+        schedule=config.schedule,
+        seed=config.seed,
+        device=device,
+        unlabeled_from=method.unlabeled_from,
+        strong_labeled=_sees_strong_labeled(config),
+    )
+    return Parts(config, data, device, student, teacher, method, loader, images)
+
+
+def build_segmenter(config: RunConfig, num_classes: int) -> Segmenter:
+    """The host with its initial weights: a function of config and seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return CondInst(config.host, num_classes)
+
+
+def build_method(
+    config: RunConfig,
+    student: Segmenter,
+    teacher: Segmenter,
+    labeled: Dataset,
+    directory: Path,
+) -> Method:
+    method = config.method
+    match method:
+        case SupervisedConfig():
+            return Supervised(method, student, teacher)
+        case GuidedDistillationConfig():
+            return GuidedDistillation(method, student, teacher)
+        case PlDcConfig():
+            corrector = None
+            if method.dicc:
+                device = pick_device(config)
+                corrector = build_corrector(
+                    method.clip, labeled, directory / "clip.safetensors", config.seed, device
+                )
+            return PlDc(method, student, teacher, corrector, config.schedule.max_steps)
+    assert_never(method)
+
+
+def pick_device(config: RunConfig) -> torch.device:
+    name = config.schedule.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _placed(network: Segmenter, config: RunConfig, device: torch.device) -> Segmenter:
+    module = network.module.to(device)
+    if config.schedule.channels_last:
+        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if config.schedule.compile:
+        module.compile()
+    return network
+
+
+def _method_view(config: RunConfig) -> ViewConfig:
+    """GuidedDistillation's strong view has no erasing unless its config says so."""
+    method = config.method
+    if not isinstance(method, GuidedDistillationConfig) or method.erasing:
+        return config.view
+    return config.view.model_copy(
+        update={"strong": config.view.strong.model_copy(update={"erasing": False})}
+    )
+
+
+def _sees_strong_labeled(config: RunConfig) -> bool:
+    match config.method:
+        case SupervisedConfig(strong_views=strong_views):
+            return strong_views
+        case GuidedDistillationConfig():
+            return False
+        case PlDcConfig():
+            return True
+    assert_never(config.method)

@@ -1,0 +1,261 @@
+"""The entry point: the only file that wires datasets, engine and store together.
+
+python -m engine.train run       --store ROOT --run-id ID
+python -m engine.train evaluate  --store ROOT --run-id ID [--step N] [--model teacher]
+python -m engine.train backbone  --store ROOT --run-id ID --out FILE.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+
+import safetensors.torch
+import torch
+
+from engine.build import ModelName, Parts, build_parts, pick_device
+from engine.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    checkpoint_path,
+    checkpoint_step,
+    load_checkpoint,
+)
+from engine.evaluate import Evaluated, evaluate, write_results
+from engine.recorder import Recorder
+from engine.trainer import Trainer
+from lab.analysis.judge import build_judge
+from lab.config import ConfigError, RunConfig, parse_run_config
+from lab.datasets.coco_file import DatasetError
+from lab.datasets.load import LoadedData, load_dataset
+from lab.store.errors import RunNotFound, StoreError
+from lab.store.queries import get_run
+from lab.store.recorder import StoreRecorder
+from lab.store.runs import attach_datasets, claim_run, finish_run, rewind_run
+from lab.store.store import Store
+
+log = logging.getLogger("seglab")
+
+BAD_INPUT = (ConfigError, DatasetError, CheckpointError, StoreError, RunNotFound)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in its store, ready to be worked on."""
+
+    store: Store
+    run_id: str
+    config: RunConfig
+    data: LoadedData
+
+    @property
+    def directory(self) -> Path:
+        return self.store.run_directory(self.run_id)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0 = done, 1 = failed, 2 = bad input."""
+    options = _parse(arguments)
+    try:
+        with Store.open(Path(options.store)) as store:
+            return options.action(store, options)
+    except BAD_INPUT as error:
+        print(f"seglab: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def run_training(store: Store, options: argparse.Namespace) -> int:
+    """Train the run from its newest checkpoint, or from nothing, to its end."""
+    run_id = get_run(store, options.run_id).run_id
+    claim_run(store, run_id)
+    _log_to(store.run_directory(run_id) / "log.txt")
+    try:
+        return _train(_open_run(store, run_id))
+    except BAD_INPUT as error:
+        log.error("%s", error)
+        finish_run(store, run_id, "failed", str(error))
+        raise
+
+
+def run_evaluation(store: Store, options: argparse.Namespace) -> int:
+    """Evaluate a checkpoint on the validation images; print the metrics as JSON."""
+    run = _open_run(store, get_run(store, options.run_id).run_id)
+    checkpoint = _checkpoint_at(run, options.step)
+    parts = build_parts(run.config, run.data, run.directory)
+    weights = checkpoint.teacher if options.model == "teacher" else checkpoint.student
+    parts.student.module.load_state_dict(weights)
+    result = evaluate(parts.student, parts.validation(), run.data.val, "val", options.model)
+    if options.out:
+        write_results(Path(options.out), run.data.val, result.predictions)
+    described = {"run_id": run.run_id, "step": checkpoint.step, **asdict(result.evaluation)}
+    print(json.dumps(described, indent=2))  # noqa: T201
+    return 0
+
+
+def export_backbone(store: Store, options: argparse.Namespace) -> int:
+    """Write the backbone of a run's newest checkpoint, in half precision."""
+    run = _open_run(store, get_run(store, options.run_id).run_id)
+    checkpoint = _checkpoint_at(run, None)
+    prefix = "backbone.body."
+    tensors = {
+        name.removeprefix(prefix): tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in checkpoint.teacher.items()
+        if name.startswith(prefix)
+    }
+    safetensors.torch.save_file(tensors, options.out)
+    note = {"config": run.config.model_dump(mode="json"), "step": checkpoint.step}
+    Path(options.out).with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n")
+    return 0
+
+
+def _train(run: Run) -> int:
+    parts = build_parts(run.config, run.data, run.directory)
+    everything = (*run.data.train.images, *run.data.extra_unlabeled.images)
+    attach_datasets(run.store, run.run_id, run.data.train.with_images(everything), run.data.val)
+    checkpoint = newest_usable(run.checkpoints)
+    start = checkpoint.step if checkpoint else 0
+    rewind_run(run.store, run.run_id, start)
+    recorder = StoreRecorder(
+        run.store,
+        run.run_id,
+        judge=build_judge(run.data.train),
+        keep_every=run.config.record.keep * run.config.record.every,
+    )
+    with recorder:
+        trainer = _trainer(run, parts, recorder)
+        if checkpoint:
+            trainer.restore(checkpoint)
+        _stop_on_signals(trainer)
+        log.info("training from step %d of %d", start, run.config.schedule.max_steps)
+        try:
+            status = trainer.run()
+        except Exception as error:
+            log.exception("training failed at step %d", trainer.step)
+            recorder.finish("failed", f"{type(error).__name__}: {error}")
+            return 1
+        recorder.finish(status)
+        log.info("%s at step %d", status, trainer.step)
+    return 0
+
+
+def _trainer(run: Run, parts: Parts, recorder: Recorder) -> Trainer:
+    def look_at_validation(done: int) -> float:
+        found = [_evaluated(run, parts, model, recorder, done) for model in parts.models_at(done)]
+        return found[-1].evaluation.metrics["AP"]
+
+    return Trainer(
+        config=run.config,
+        student=parts.student,
+        teacher=parts.teacher,
+        method=parts.method,
+        optimizer=parts.optimizer,
+        scaler=parts.scaler,
+        recorder=recorder,
+        device=parts.device,
+        directory=run.checkpoints,
+        batches=parts.batches,
+        initial_weights=parts.initial_weights,
+        evaluate=look_at_validation,
+        probe=parts.probe,
+    )
+
+
+def _evaluated(
+    run: Run, parts: Parts, model: ModelName, recorder: Recorder, done: int
+) -> Evaluated:
+    network = parts.teacher if model == "teacher" else parts.student
+    result = evaluate(network, parts.validation(), run.data.val, "val", model)
+    recorder.evaluation(done, result.evaluation)
+    metrics = result.evaluation.metrics
+    log.info("step %d: %s AP %.1f AP50 %.1f", done, model, metrics["AP"], metrics["AP50"])
+    write_results(
+        run.directory / "predictions" / f"val-{model}.json", run.data.val, result.predictions
+    )
+    return result
+
+
+def newest_usable(directory: Path) -> Checkpoint | None:
+    """The newest checkpoint that can be read; damaged ones are named in the log and skipped."""
+    for path in sorted(directory.glob("step-*.pt"), key=checkpoint_step, reverse=True):
+        try:
+            return load_checkpoint(path, "cpu")
+        except CheckpointError as error:
+            log.warning("skipping a damaged checkpoint: %s", error)
+    return None
+
+
+def _checkpoint_at(run: Run, step: int | None) -> Checkpoint:
+    if step is not None:
+        return load_checkpoint(checkpoint_path(run.checkpoints, step), pick_device(run.config))
+    found = newest_usable(run.checkpoints)
+    if found is None:
+        raise CheckpointError(f"{run.checkpoints}: the run has no checkpoint yet")
+    return found
+
+
+def _open_run(store: Store, run_id: str) -> Run:
+    row = get_run(store, run_id)
+    config = parse_run_config(row.config, origin=f"run {row.run_id}")
+    torch.set_num_threads(config.schedule.num_threads)
+    return Run(store, run_id, config, load_dataset(config.dataset, store.root / "datasets"))
+
+
+def _stop_on_signals(trainer: Trainer) -> None:
+    """The first SIGTERM or Ctrl-C: checkpoint, then stop. The second Ctrl-C: at once."""
+
+    def stop(signal_number: int, _: FrameType | None) -> None:
+        if trainer.stop_requested and signal_number == signal.SIGINT:
+            raise KeyboardInterrupt
+        trainer.stop_requested = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def _log_to(path: Path) -> None:
+    """Lines go to the run's log file; what matters also goes to the terminal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    to_file = logging.FileHandler(path)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_terminal = logging.StreamHandler()
+    to_terminal.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers[:] = [to_file, to_terminal]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m engine.train", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    for verb, action in (
+        ("run", run_training),
+        ("evaluate", run_evaluation),
+        ("backbone", export_backbone),
+    ):
+        sub = verbs.add_parser(verb, help=action.__doc__)
+        sub.set_defaults(action=action)
+        sub.add_argument("--store", required=True)
+        sub.add_argument("--run-id", required=True)
+        if verb == "evaluate":
+            sub.add_argument("--step", type=int, help="of a checkpoint; default: the newest")
+            sub.add_argument("--model", choices=["teacher", "student"], default="teacher")
+            sub.add_argument("--out", help="write predictions as COCO results")
+            sub.add_argument("--json", action="store_true", help="the output is always JSON")
+        if verb == "backbone":
+            sub.add_argument("--out", required=True)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
