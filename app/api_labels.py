@@ -1,0 +1,145 @@
+"""/lab/runs/{run}/labels and /images: the pseudo-labels one asks for, and one image in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.answers import answer
+from app.label_entries import image_entry, label_entries, truth_entry
+from app.window import StepWindow, choose_window
+from lab.datasets.records import DropRule, ErrorKind, LabelSource
+from lab.store.queries import LabelFilter, find_labels, get_run, image_record, label_steps
+from lab.store.store import Store
+
+LABELS_OF_ONE_IMAGE = 1_000
+
+Member = TypeVar("Member", ErrorKind, DropRule)
+
+
+class LabelQuestion(BaseModel):
+    """Query parameters of a page of labels; every one of them narrows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    it: int | None = None
+    """Step; None = the latest recorded."""
+    span: Annotated[int, Field(ge=0)] = 1
+    """Steps the window covers, ending at `it`; 0 = everything up to it."""
+    cls: int | None = None
+    image: int | None = None
+    kind: list[str] = []
+    rule: list[str] = []
+    kept: bool | None = None
+    changed: bool | None = None
+    range: list[str] = []
+    """column:low:high, both ends included, either may be empty."""
+    sort: str = "mask_quality"
+    desc: bool = False
+    size: Annotated[int, Field(ge=1, le=120)] = 24
+    pg: Annotated[int, Field(ge=1)] = 1
+
+
+def router(root: Path) -> APIRouter:
+    """The routes over the store in `root`; each request opens it read-only and closes it."""
+    routes = APIRouter(prefix="/lab")
+
+    @routes.get("/runs/{key}/labels")
+    def labels(request: Request, key: str, question: Annotated[LabelQuestion, Query()]) -> Response:
+        with Store.open(root, read_only=True) as store:
+            return answer(request, label_page(store, get_run(store, key).run_id, question))
+
+    @routes.get("/runs/{key}/images/{image_id}")
+    def image(
+        request: Request, key: str, image_id: int, it: int, source: int = LabelSource.PSEUDO
+    ) -> Response:
+        with Store.open(root, read_only=True) as store:
+            run_id = get_run(store, key).run_id
+            return answer(request, whole_image(store, run_id, image_id, it, LabelSource(source)))
+
+    return routes
+
+
+def label_page(store: Store, run_id: str, question: LabelQuestion) -> dict[str, Any]:
+    """One page of labels with masks, the sizes of their images, and how many there are in all."""
+    window = choose_window(
+        label_steps(store, run_id, LabelSource.PSEUDO), question.it, question.span
+    )
+    if window is None:
+        return {"total": 0, "window": None, "rows": [], "images": {}}
+    try:
+        page = find_labels(
+            store,
+            run_id,
+            label_filter(question, window),
+            sort=question.sort,
+            descending=question.desc,
+            limit=question.size,
+            offset=(question.pg - 1) * question.size,
+        )
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+    rows, images = label_entries(store, run_id, page.rows)
+    return {"total": page.total, "window": window, "rows": rows, "images": images}
+
+
+def label_filter(question: LabelQuestion, window: StepWindow) -> LabelFilter:
+    """The store's filter for a question.
+
+    Raises:
+        HTTPException: 422, naming the parameter and the value that make no sense.
+    """
+    return LabelFilter(
+        source=LabelSource.PSEUDO,
+        first_step=window.first,
+        last_step=window.last,
+        image_id=question.image,
+        label=question.cls,
+        kinds=named(ErrorKind, "kind", question.kind),
+        rules=named(DropRule, "rule", question.rule),
+        kept=question.kept,
+        changed_class=question.changed,
+        ranges=dict(parse_range(text) for text in question.range),
+    )
+
+
+def named(enum: type[Member], parameter: str, names: Sequence[str]) -> tuple[Member, ...] | None:
+    """Members by lower-case name; none given = no filter."""
+    members = {member.name.lower(): member for member in enum}
+    for name in names:
+        if name not in members:
+            choices = ", ".join(members)
+            raise HTTPException(422, f"{parameter}={name}: expected one of {choices}")
+    return tuple(members[name] for name in names) or None
+
+
+def parse_range(text: str) -> tuple[str, tuple[float | None, float | None]]:
+    """ "mask_quality:0.5:" -> ("mask_quality", (0.5, None))."""
+    parts = text.split(":")
+    try:
+        column, low, high = parts
+        return column, (float(low) if low else None, float(high) if high else None)
+    except ValueError:
+        raise HTTPException(422, f"range={text}: expected column:low:high") from None
+
+
+def whole_image(
+    store: Store, run_id: str, image_id: int, step: int, source: LabelSource
+) -> dict[str, Any]:
+    """One image with every label of one step and its truth, best mask quality first."""
+    wanted = LabelFilter(source=source, first_step=step, last_step=step, image_id=image_id)
+    page = find_labels(
+        store, run_id, wanted, sort="score", descending=True, limit=LABELS_OF_ONE_IMAGE
+    )
+    labels, _ = label_entries(store, run_id, page.rows)
+    record = image_record(store, run_id, image_id)
+    return {
+        "image": image_entry(record),
+        "step": step,
+        "labels": labels,
+        "truth": [truth_entry(annotation) for annotation in record.annotations],
+    }

@@ -1,0 +1,144 @@
+"""/lab/runs: the list of runs, one run, and what is new in it since last asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.answers import answer
+from app.thresholds import PAPER_CLASS_THRESHOLD, PAPER_MASK_THRESHOLD, thresholds_of
+from lab.datasets.records import LabelSource
+from lab.store.queries import (
+    RunRow,
+    checkpoints,
+    evaluations,
+    events,
+    get_run,
+    label_steps,
+    list_runs,
+    scalar_names,
+    scalar_series,
+    step_summaries,
+)
+from lab.store.store import Store
+
+LOG_TAIL_BYTES = 16_384
+MAX_POINTS = 1_000
+
+
+def router(root: Path) -> APIRouter:
+    """The routes over the store in `root`; each request opens it read-only and closes it."""
+    routes = APIRouter(prefix="/lab")
+
+    @routes.get("/runs")
+    def runs(request: Request) -> Response:
+        return answer(request, overview(root))
+
+    @routes.get("/runs/{key}")
+    def run(request: Request, key: str) -> Response:
+        with Store.open(root, read_only=True) as store:
+            return answer(request, run_entry(get_run(store, key)))
+
+    @routes.get("/runs/{key}/steps")
+    def steps(request: Request, key: str, since: int = -1) -> Response:
+        with Store.open(root, read_only=True) as store:
+            row = get_run(store, key)
+            recorded = label_steps(store, row.run_id, LabelSource.PSEUDO)
+            new = recorded[recorded > since]
+            return answer(request, {"run": run_entry(row), "steps": new, "total": len(recorded)})
+
+    @routes.get("/runs/{key}/live")
+    def live(
+        request: Request,
+        key: str,
+        since: int = -1,
+        since_label: int = -1,
+        since_event: int = 0,
+        names: Annotated[list[str] | None, Query()] = None,
+    ) -> Response:
+        with Store.open(root, read_only=True) as store:
+            row = get_run(store, key)
+            news = run_news(store, row, since, since_label, since_event, names)
+            return answer(request, news | {"log": log_tail(store.run_directory(row.run_id))})
+
+    return routes
+
+
+def overview(root: Path) -> dict[str, Any]:
+    """All runs, newest first; `exists` is False while there is no store in `root`."""
+    if not (root / "store.db").is_file():
+        return {"root": str(root.absolute()), "exists": False, "runs": []}
+    with Store.open(root, read_only=True) as store:
+        rows = [run_entry(row) for row in list_runs(store)]
+    rows.sort(key=lambda row: row["created"], reverse=True)
+    return {"root": str(root.absolute()), "exists": True, "runs": rows}
+
+
+def run_entry(row: RunRow) -> dict[str, Any]:
+    """A run as the browser sees it: the row, and how it keeps pseudo-labels."""
+    entry = {item.name: getattr(row, item.name) for item in fields(row)}
+    paper = {"class_quality": PAPER_CLASS_THRESHOLD, "mask_quality": PAPER_MASK_THRESHOLD}
+    return entry | {"thresholds": thresholds_of(row.config), "paper": paper}
+
+
+def run_news(
+    store: Store,
+    row: RunRow,
+    since: int,
+    since_label: int,
+    since_event: int,
+    names: Sequence[str] | None,
+) -> dict[str, Any]:
+    """What the Live page does not have yet.
+
+    Args:
+        since: scalars with a larger step only.
+        since_label: label summaries with a larger step only.
+        since_event: events with a larger id only.
+        names: scalars; None = all that are curves here (losses, rate, time, machine).
+    """
+    wanted = live_scalars(scalar_names(store, row.run_id)) if names is None else names
+    series = scalar_series(store, row.run_id, wanted, since_step=since, max_points=MAX_POINTS)
+    summaries = step_summaries(store, row.run_id, LabelSource.PSEUDO, since_step=since_label)
+    return {
+        "run": run_entry(row),
+        "series": series,
+        "summaries": [summary_entry(summary) for summary in summaries],
+        "evaluations": evaluations(store, row.run_id),
+        "events": events(store, row.run_id, since_id=since_event),
+        "checkpoints": [checkpoint.step for checkpoint in checkpoints(store, row.run_id)],
+    }
+
+
+def live_scalars(names: Sequence[str]) -> list[str]:
+    """The scalars that Live draws."""
+    return [name for name in names if name.startswith(("loss/", "sys/", "time/", "lr", "train/"))]
+
+
+def summary_entry(summary: Any) -> dict[str, Any]:
+    """One step's label counts; error kinds by lower-case name."""
+    return {
+        "step": summary.step,
+        "images": summary.images,
+        "candidates": summary.candidates,
+        "kept": summary.kept,
+        "truths": summary.truths,
+        "found": summary.found,
+        "kinds": {kind.name.lower(): count for kind, count in summary.kept_kinds.items()},
+    }
+
+
+def log_tail(directory: Path) -> str:
+    """The last lines of a run's log; empty while there is none."""
+    path = directory / "log.txt"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as log:
+        size = log.seek(0, 2)
+        log.seek(max(0, size - LOG_TAIL_BYTES))
+        text = log.read().decode("utf-8", errors="replace")
+    return text if size <= LOG_TAIL_BYTES else text.partition("\n")[2]

@@ -1,0 +1,183 @@
+"""/lab/runs/{run}/what-if and /moving: what other thresholds would keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from fastapi import APIRouter, Query, Request, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.answers import answer
+from app.label_entries import label_entries, rows_of
+from app.thresholds import min_area_of
+from app.window import StepWindow, choose_window
+from lab.analysis.what_if import CoupledHistogram, IntegralHistogram, changes, grid
+from lab.datasets.records import BoolArray, ErrorKind, FloatArray, IntArray, LabelSource
+from lab.store.queries import (
+    LABEL_COLUMNS,
+    LabelFilter,
+    get_run,
+    label_columns,
+    label_steps,
+    step_summaries,
+)
+from lab.store.rows import RunRow
+from lab.store.store import Store
+
+Columns = Mapping[str, NDArray[Any]]
+COLUMNS = (
+    *("class_quality", "mask_quality", "score", "kind", "duplicate"),
+    *("gt_id", "area", "image_id", "step"),
+)
+EVERY_STEP = 1_000_000_000
+
+Quality = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class WindowQuestion(BaseModel):
+    """Query parameters: which labels the answer is about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    it: int | None = None
+    span: Annotated[int, Field(ge=0)] = 100
+    cls: int | None = None
+
+
+class MovingQuestion(WindowQuestion):
+    """Query parameters: from one pair of thresholds to another, or one coupled score to another."""
+
+    from_class: Quality = 0.0
+    from_mask: Quality = 0.0
+    to_class: Quality = 0.0
+    to_mask: Quality = 0.0
+    from_coupled: Quality | None = None
+    to_coupled: Quality | None = None
+    size: Annotated[int, Field(ge=1, le=60)] = 12
+
+
+def router(root: Path) -> APIRouter:
+    """The routes over the store in `root`; each request opens it read-only and closes it."""
+    routes = APIRouter(prefix="/lab")
+
+    @routes.get("/runs/{key}/what-if")
+    def what_if(
+        request: Request, key: str, question: Annotated[WindowQuestion, Query()]
+    ) -> Response:
+        with Store.open(root, read_only=True) as store:
+            return answer(request, planes(store, get_run(store, key), question))
+
+    @routes.get("/runs/{key}/moving")
+    def moving(
+        request: Request, key: str, question: Annotated[MovingQuestion, Query()]
+    ) -> Response:
+        with Store.open(root, read_only=True) as store:
+            return answer(request, movers(store, get_run(store, key), question))
+
+    return routes
+
+
+def planes(store: Store, run: RunRow, question: WindowQuestion) -> dict[str, Any]:
+    """Cumulative counts over both thresholds and over the coupled score, for the browser.
+
+    `truths` is None when one class is asked for: how many truths of one class the views showed is
+    not recorded. Recall is then a share of the truths that any candidate finds.
+    """
+    window = choose_window(
+        label_steps(store, run.run_id, LabelSource.PSEUDO), question.it, question.span
+    )
+    if window is None:
+        return {"window": None, "labels": 0}
+    labels = columns_of(store, run, window, question.cls, COLUMNS)
+    kinds = labels["kind"].astype(np.int64)
+    shared = (kinds, labels["duplicate"].astype(np.bool_))
+    truths = truth_numbers(labels)
+    known = None if question.cls is not None else count_truths(store, run.run_id, window)
+    pair = IntegralHistogram.build(
+        labels["class_quality"], labels["mask_quality"], *shared, known or 0, truths
+    )
+    coupled = CoupledHistogram.build(labels["score"], *shared, known or 0, truths)
+    return {
+        "window": window,
+        "labels": len(kinds),
+        "truths": known,
+        "grid": grid().astype(np.float64).round(2),
+        "planes": [kind.name.lower() for kind in ErrorKind] + ["found"],
+        "pair": pair.cumulative.ravel(),
+        "coupled": coupled.cumulative.ravel(),
+    }
+
+
+def columns_of(
+    store: Store, run: RunRow, window: StepWindow, label: int | None, names: tuple[str, ...]
+) -> Columns:
+    """The window's labels that a threshold can let in or keep out: masks too small are neither."""
+    wanted = LabelFilter(
+        source=LabelSource.PSEUDO, first_step=window.first, last_step=window.last, label=label
+    )
+    columns = label_columns(store, run.run_id, wanted, names)
+    fits = columns["area"] > min_area_of(run.config)
+    return columns if fits.all() else {name: column[fits] for name, column in columns.items()}
+
+
+def truth_numbers(labels: Columns) -> IntArray:
+    """(N,) one number per truth, image and step; -1 for labels linked to none."""
+    steps = pd.factorize(labels["step"])[0].astype(np.int64)
+    images, ids = pd.factorize(labels["image_id"])
+    views = pd.factorize(steps * len(ids) + images)[0].astype(np.int64)
+    truths, ids = pd.factorize(labels["gt_id"])
+    return np.where(labels["gt_id"] >= 0, views * len(ids) + truths, -1)
+
+
+def count_truths(store: Store, run_id: str, window: StepWindow) -> int:
+    """Truths that the images of the window showed, all steps added up."""
+    summaries = step_summaries(
+        store, run_id, LabelSource.PSEUDO, since_step=window.first - 1, max_points=EVERY_STEP
+    )
+    return sum(summary.truths for summary in summaries if summary.step <= window.last)
+
+
+def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any]:
+    """The labels that would enter and leave, the best coupled score first, with their masks."""
+    window = choose_window(
+        label_steps(store, run.run_id, LabelSource.PSEUDO), question.it, question.span
+    )
+    if window is None:
+        return {"enter": {"total": 0, "rows": []}, "leave": {"total": 0, "rows": []}, "images": {}}
+    labels = columns_of(store, run, window, question.cls, LABEL_COLUMNS)
+    sides: dict[str, Any] = {}
+    images: dict[int, Any] = {}
+    for name, chosen in zip(("enter", "leave"), moved(labels, question), strict=True):
+        rows = rows_of(labels, best(labels["score"], chosen, question.size))
+        entries, shown = label_entries(store, run.run_id, rows)
+        sides[name] = {"total": int(chosen.sum()), "rows": entries}
+        images |= shown
+    return sides | {"images": images}
+
+
+def moved(labels: Columns, question: MovingQuestion) -> tuple[BoolArray, BoolArray]:
+    """(N,) which enter, (N,) which leave."""
+    if question.from_coupled is not None and question.to_coupled is not None:
+        ones = np.ones_like(labels["score"])
+        return changes(
+            labels["score"], ones, (question.from_coupled, 0.0), (question.to_coupled, 0.0)
+        )
+    return changes(
+        labels["class_quality"],
+        labels["mask_quality"],
+        (question.from_class, question.from_mask),
+        (question.to_class, question.to_mask),
+    )
+
+
+def best(score: FloatArray, chosen: BoolArray, size: int) -> IntArray:
+    """Places of the chosen labels with the highest score, at most `size`, best first."""
+    places = np.flatnonzero(chosen)
+    if len(places) > size:
+        places = places[np.argpartition(-score[places], size - 1)[:size]]
+    return places[np.argsort(-score[places], kind="stable")]

@@ -1,0 +1,72 @@
+"""One server: our own answers under /lab, Gradio's pages at the root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import plotly
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from gradio.themes import Base
+
+from app import api_labels, api_pictures, api_runs, api_what_if
+from app.answers import explain_errors
+from app.guard import Credentials, Guard
+from app.pages import labels, live, runs, what_if
+from app.parts import STATIC
+
+SYSTEM_SANS = ["system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif"]
+SYSTEM_MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace"]
+
+
+def build_server(root: Path, *, credentials: Credentials | None = None) -> FastAPI:
+    """The whole dashboard of the store in `root`, which need not exist yet.
+
+    With `credentials`, every route asks for them; without, only loopback names are answered.
+    """
+    app = FastAPI(title="seglab", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(api_runs.router(root))
+    app.include_router(api_labels.router(root))
+    app.include_router(api_what_if.router(root))
+    app.include_router(api_pictures.router(root))
+    explain_errors(app)
+    serve_static(app)
+    gr.mount_gradio_app(
+        app,
+        build_pages(),
+        path="/",
+        theme=Base(font=SYSTEM_SANS, font_mono=SYSTEM_MONO),
+        css_paths=[STATIC / "app.css"],
+        head_paths=[STATIC / "head.html"],
+        favicon_path=str(STATIC / "favicon.svg"),
+        footer_links=[],
+        show_error=True,
+    )
+    app.add_middleware(Guard, credentials=credentials)
+    return app
+
+
+def build_pages() -> gr.Blocks:
+    """One Gradio app, one route per page."""
+    with gr.Blocks(title="seglab", analytics_enabled=False, fill_width=True) as pages:
+        runs.build()
+    with pages.route(live.TITLE, "/live"):
+        live.build()
+    with pages.route(labels.TITLE, "/labels"):
+        labels.build()
+    with pages.route(what_if.TITLE, "/what-if"):
+        what_if.build()
+    return pages
+
+
+def serve_static(app: FastAPI) -> None:
+    """Our scripts, and plotly's as it comes with the installed package."""
+    plotly_js = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+    def plotly_script() -> FileResponse:
+        return FileResponse(plotly_js, media_type="text/javascript")
+
+    app.add_api_route("/lab/plotly.min.js", plotly_script, methods=["GET"])
+    app.mount("/lab/static", StaticFiles(directory=STATIC), name="static")

@@ -1,0 +1,89 @@
+// The bar that all pages share: where one is, which run, which steps, which class.
+
+import * as address from "./address.js";
+import { h, select, setOptions, setText } from "./dom.js";
+import { following, listen, session, shownStep, span, start } from "./session.js";
+import { count } from "./text.js";
+
+const PAGES = [
+  { path: "/", name: "Runs", title: "Every experiment in this store" },
+  { path: "/live", name: "Live", title: "One run as it goes" },
+  { path: "/labels", name: "Labels", title: "What the teacher believes, mask by mask" },
+  { path: "/what-if", name: "What-if", title: "What other thresholds would keep" },
+];
+
+const SPANS = [["1", "this step"], ["10", "10 steps"], ["100", "100 steps"], ["1000", "1,000 steps"], ["0", "all so far"]];
+
+export function mount(element) {
+  const here = PAGES.find((page) => page.path === location.pathname) ?? PAGES[0];
+  const links = PAGES.map((page) => h("a", { href: page.path, title: page.title, "aria-current": page === here ? "page" : null }, page.name));
+  const controls = buildControls(here.name);
+  element.append(
+    h("header", { class: "bar" },
+      h("a", { class: "brand", href: "/" }, h("span", { class: "brand-mark", "aria-hidden": "true" }), "seglab"),
+      h("nav", { "aria-label": "Pages" }, links),
+      controls.node,
+      themeButton()),
+  );
+  const refreshLinks = () => links.forEach((link, index) => (link.href = address.link(PAGES[index].path)));
+  address.onChange(refreshLinks);
+  listen(() => { refreshLinks(); controls.refresh(); });
+  start({ needsRun: here.name !== "Runs" }).then(() => { refreshLinks(); controls.refresh(); });
+}
+
+function buildControls(page) {
+  const run = select("Run", [], "", (id) => address.change({ run: id, it: null, cls: null, pg: null }));
+  const steps = stepControls();
+  const classes = select("Class", [["", "every class"]], "", (cls) => address.change({ cls, pg: null }));
+  const node = h("div", { class: "controls" }, field("Run", run));
+  if (page === "Labels" || page === "What-if") node.append(steps.node, field("Class", classes));
+  const refresh = () => {
+    node.hidden = page === "Runs" || session.runs.length === 0;
+    setOptions(run, runOptions(), session.run?.run_id ?? "");
+    setOptions(classes, classOptions(), address.get("cls") ?? "");
+    steps.refresh();
+  };
+  return { node, refresh };
+}
+
+const field = (label, ...controls) => h("label", { class: "field" }, h("span", {}, label), controls);
+
+const runOptions = () => session.runs.map((run) => [run.run_id, `${run.name} · ${run.status} · ${run.run_id}`]);
+
+const classOptions = () => [
+  ["", "every class"],
+  ...(session.run?.categories ?? []).map((category, label) => [String(label), category.name]),
+];
+
+function stepControls() {
+  const slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Step", id: "step-slider" });
+  const number = h("output", { class: "step-number", id: "step-number" });
+  const live = h("button", { type: "button", class: "chip", id: "follow", title: "Always show the latest recorded step" }, "latest");
+  const window = select("How many steps, ending there", SPANS, String(span()), (value) => address.change({ span: value, pg: null }));
+  slider.addEventListener("input", () => setText(number, count(session.steps[slider.value])));
+  slider.addEventListener("change", () => address.change({ it: session.steps[slider.value], pg: null }));
+  live.addEventListener("click", () => address.change({ it: following() ? shownStep() : null, pg: null }));
+  const refresh = () => {
+    slider.max = Math.max(0, session.steps.length - 1);
+    slider.disabled = session.steps.length < 2;
+    if (document.activeElement !== slider || following()) slider.value = session.steps.indexOf(shownStep());
+    setText(number, count(shownStep()));
+    live.setAttribute("aria-pressed", String(following()));
+    window.value = String(span());
+  };
+  const node = h("div", { class: "field steps" }, h("span", {}, "Up to step"), slider, number, live, window);
+  return { node, refresh };
+}
+
+function themeButton() {
+  const root = document.documentElement;
+  const apply = () => document.body.classList.toggle("dark", root.dataset.labTheme === "dark");
+  const toggle = () => {
+    root.dataset.labTheme = root.dataset.labTheme === "dark" ? "light" : "dark";
+    localStorage.setItem("lab-theme", root.dataset.labTheme);
+    apply();
+    globalThis.dispatchEvent(new Event("lab-theme"));
+  };
+  apply();
+  return h("button", { type: "button", class: "icon", title: "Light or dark", "aria-label": "Light or dark", onclick: toggle }, "◐");
+}

@@ -1,0 +1,33 @@
+// Questions to our own routes. The browser's cache answers unchanged ones with a 304.
+
+/** An answer that is a sentence about what went wrong. */
+export class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** GET a route under /lab; `parameters` values may be arrays; null and "" are left out. */
+export async function ask(path, parameters = {}, { signal } = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined && one !== "") query.append(name, one);
+    }
+  }
+  const text = query.toString();
+  const response = await fetch(`/lab/${path}${text ? `?${text}` : ""}`, { signal });
+  if (response.ok) return response.json();
+  const body = await response.json().catch(() => ({}));
+  throw new Refused(sentence(body, response), response.status);
+}
+
+function sentence(body, response) {
+  if (typeof body.error === "string") return body.error;
+  if (typeof body.detail === "string") return body.detail;
+  return `The server answered ${response.status} ${response.statusText}.`;
+}
+
+export const runPath = (run, rest = "") => `runs/${encodeURIComponent(run)}${rest}`;
+export const pictureUrl = (run, image, side) => `/lab/${runPath(run, `/pictures/${image}?side=${side}`)}`;

@@ -1,0 +1,63 @@
+// One label as a tile: its mask over the picture, its class and scores, kept or why not.
+
+import { cropAround, drawView, loadImage, wholeImage } from "./drawing.js";
+import { h } from "./dom.js";
+import { pictureUrl } from "./http.js";
+import { describe, kindOf } from "./kinds.js";
+import { className } from "./session.js";
+import { score } from "./text.js";
+
+const TILE_SIDE = 640;
+
+/** A button with a canvas; `whole` shows the entire image instead of a crop. */
+export function labelTile(run, label, image, { whole = false, small = false, onOpen }) {
+  const canvas = h("canvas", { "aria-hidden": "true" });
+  const tile = h("button", { type: "button", class: "label-tile", title: tooltip(label), data: { label: label.id }, onclick: () => onOpen(label, tile) },
+    canvas, small ? shortCaption(label) : caption(label));
+  tile.draw = () => paint(canvas, run, label, image, whole);
+  return tile;
+}
+
+/** Draw the tiles that are in the page; call again when the theme or the size changes. */
+export function drawTiles(tiles) {
+  return Promise.all(tiles.map((tile) => tile.draw()));
+}
+
+async function paint(canvas, run, label, image, whole) {
+  const mark = { ...label, strong: false };
+  try {
+    const picture = await loadImage(pictureUrl(run, image.id, TILE_SIDE));
+    const view = whole ? wholeImage(image, 1) : cropAround(label.box, image, 1);
+    drawView(canvas, picture, image, view, [mark]);
+  } catch (problem) {
+    canvas.title = `This image cannot be shown: ${problem.message}`;
+  }
+}
+
+export function classText(label) {
+  if (label.label === label.label_before) return [className(label.label)];
+  return [h("s", { title: "before correction" }, className(label.label_before)), ` → ${className(label.label)}`];
+}
+
+export function verdict(label) {
+  const kind = kindOf(label.kind);
+  const extra = label.duplicate ? ", again" : "";
+  const hint = label.duplicate ? `${describe(kind)}; but a better label already has this object` : describe(kind);
+  return h("span", { class: "verdict", title: hint }, h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }), kind.name + extra);
+}
+
+function caption(label) {
+  return h("span", { class: "caption" },
+    h("span", { class: "class" }, classText(label)),
+    h("span", { class: "num hint" }, `mask ${score(label.mask_quality)} · class ${score(label.class_quality)}`),
+    verdict(label),
+    label.kept ? h("span", { class: "kept-mark" }, "kept") : h("span", { class: "why" }, `dropped: ${label.why}`));
+}
+
+function shortCaption(label) {
+  return h("span", { class: "caption" }, h("span", { class: "class" }, classText(label)), verdict(label));
+}
+
+function tooltip(label) {
+  return `step ${label.step}, image ${label.image_id}: ${label.kept ? "kept" : `dropped, ${label.why}`}`;
+}

@@ -1,0 +1,91 @@
+// The run that all parts of a page are about, kept fresh while it trains.
+
+import * as address from "./address.js";
+import { ask, runPath } from "./http.js";
+
+const POLL_MS = 2000;
+const listeners = new Set();
+
+/** What is known now. `steps` are the recorded steps, ascending; `error` is a sentence or null. */
+export const session = { run: null, steps: [], runs: [], overview: null, error: null };
+
+/** Called with "run" (another run), "news" (the same run went on) or "address" (the URL changed). */
+export function listen(listener) {
+  listeners.add(listener);
+  if (session.run || session.error) listener("run");
+}
+
+/** The step in view: the one in the URL, else the latest recorded. */
+export function shownStep() {
+  const asked = address.getNumber("it");
+  const last = session.steps.at(-1) ?? null;
+  if (asked === null || last === null) return last;
+  return session.steps.findLast((step) => step <= asked) ?? session.steps[0];
+}
+
+export const span = () => address.getNumber("span", address.DEFAULT_SPAN);
+export const following = () => address.getNumber("it") === null;
+
+/** The question every page asks about its window: step, span and class. */
+export const windowQuestion = () => ({ it: shownStep(), span: span(), cls: address.get("cls") });
+
+export function className(label) {
+  return session.run?.categories[label]?.name ?? `class ${label}`;
+}
+
+/** Begin to follow the run of the URL (`last` when it names none), and the list of runs. */
+export async function start({ needsRun }) {
+  address.onChange(onAddress);
+  await refresh(needsRun);
+  setInterval(() => document.hidden || refresh(needsRun), POLL_MS);
+}
+
+let busy = null;
+
+export function refresh(needsRun = true) {
+  busy ??= ask("runs").then((overview) => update(overview, needsRun)).catch(fail).finally(() => (busy = null));
+  return busy;
+}
+
+async function update(overview, needsRun) {
+  session.overview = overview;
+  session.runs = overview.runs;
+  if (needsRun && overview.runs.length > 0) await updateRun();
+  else tell(session.error ? "run" : "news", () => (session.error = null));
+}
+
+async function updateRun() {
+  const wanted = address.get("run") ?? session.runs[0].run_id;
+  const same = session.run?.run_id === wanted;
+  const since = same ? (session.steps.at(-1) ?? -1) : -1;
+  let news = await ask(runPath(wanted, "/steps"), { since });
+  const known = same ? session.steps : [];
+  if (since >= 0 && known.length + news.steps.length !== news.total) {
+    news = await ask(runPath(wanted, "/steps"), { since: -1 }); // it was rewound
+    known.length = 0;
+  }
+  const fresh = !same || session.error !== null;
+  session.error = null;
+  session.run = news.run;
+  session.steps = [...known, ...news.steps];
+  if (address.get("run") !== news.run.run_id) address.change({ run: news.run.run_id });
+  tell(fresh ? "run" : "news");
+}
+
+function fail(error) {
+  console.info(`seglab: ${error.message}`);
+  const message = error instanceof TypeError ? "The server does not answer." : error.message;
+  const changed = session.error !== message;
+  session.error = message;
+  if (changed) tell("run");
+}
+
+function onAddress(names) {
+  if (names.includes("run") && address.get("run") !== session.run?.run_id) refresh();
+  else tell("address");
+}
+
+function tell(reason, before = () => {}) {
+  before();
+  for (const listener of listeners) listener(reason);
+}

@@ -1,0 +1,43 @@
+// Numbers as people read them.
+
+export const DASH = "–";
+
+export const count = (value) => (isNumber(value) ? Math.round(value).toLocaleString("en-US") : DASH);
+export const percent = (share, digits = 0) => (isNumber(share) ? `${(100 * share).toFixed(digits)} %` : DASH);
+export const score = (value) => (isNumber(value) ? value.toFixed(2) : DASH);
+export const ap = (value) => (isNumber(value) ? value.toFixed(1) : DASH);
+export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+export function isNumber(value) {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+/** 3725 -> "1 h 2 min" */
+export function duration(seconds) {
+  if (!isNumber(seconds)) return DASH;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} days`;
+}
+
+/** Unix seconds -> "3 min ago", or the date when it is long ago. */
+export function ago(unix, now = Date.now() / 1000) {
+  if (!isNumber(unix)) return DASH;
+  const seconds = Math.max(0, now - unix);
+  if (seconds < 172800) return `${duration(seconds)} ago`;
+  return new Date(1000 * unix).toISOString().slice(0, 10);
+}
+
+/** Seconds a run still needs, from its pace. */
+export function remaining(run) {
+  const left = run.max_steps - run.step - 1;
+  return run.status === "running" && isNumber(run.seconds_per_step) ? Math.max(0, left) * run.seconds_per_step : NaN;
+}
+
+/** 0..1, how much of the planned steps is done. */
+export function progress(run) {
+  if (run.status === "finished") return 1;
+  return run.max_steps > 0 && isNumber(run.step) ? Math.min(1, Math.max(0, (run.step + 1) / run.max_steps)) : 0;
+}
