@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
@@ -21,7 +20,6 @@ from lab.store.machine import MachineSampler
 from lab.store.packing import pack
 from lab.store.runs import run_number
 from lab.store.store import Store
-from lab.store.tables import step_summaries
 from lab.store.writer import Batch, LabelSet, RunWriter
 
 LabelBatch = Sequence[PseudoLabels] | Callable[[], Sequence[PseudoLabels]]
@@ -71,7 +69,7 @@ class Ingest:
         self._store = store
         self._run_id = run_id
         self._judge = judge
-        self._masks = MaskThinning.of_run(store, run, keep_every)
+        self._keep_every = keep_every
         self._writer = RunWriter(run, store.run_directory(run_id))
         self._sampler = MachineSampler()
         self._beat_due = time.monotonic()
@@ -113,7 +111,7 @@ class Ingest:
     def _prepare_labels(self, step: int, labels: LabelBatch, batch: Batch) -> None:
         for made in labels() if callable(labels) else labels:
             judged = made if self._judge is None else self._judge(made)
-            with_masks = self._masks.keeps(step, made.source)
+            with_masks = keeps_masks(step, made.source, self._keep_every)
             batch.add_labels(LabelSet(step, judged, pack(judged), with_masks))
 
     def _sample(self, batch: Batch) -> None:
@@ -149,29 +147,6 @@ class Ingest:
         return True
 
 
-class MaskThinning:
-    """Of the steps with pseudo-labels every k-th keeps its masks; probe images always do."""
-
-    def __init__(self, keep_every: int, steps_before: int, last_step: int | None) -> None:
-        self._keep_every = keep_every
-        self._ordinal = steps_before - 1
-        self._last_step = last_step
-
-    @classmethod
-    def of_run(cls, store: Store, run: int, keep_every: int) -> MaskThinning:
-        """Goes on counting where the run's recorded steps end."""
-        steps = step_summaries.c
-        query = select(func.count(), func.max(steps.step)).where(
-            steps.run == run, steps.source == LabelSource.PSEUDO
-        )
-        with store.reading() as connection:
-            count, last_step = connection.execute(query).one()
-        return cls(keep_every, count, last_step)
-
-    def keeps(self, step: int, source: LabelSource) -> bool:
-        if source is not LabelSource.PSEUDO:
-            return True
-        if step != self._last_step:
-            self._ordinal += 1
-            self._last_step = step
-        return self._ordinal % self._keep_every == 0
+def keeps_masks(step: int, source: LabelSource, keep_every: int) -> bool:
+    """Probe images always keep their masks; others at every multiple of `keep_every`."""
+    return source is not LabelSource.PSEUDO or step % keep_every == 0

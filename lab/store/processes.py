@@ -24,6 +24,13 @@ class ProcessIdentity:
     started: float
     boot_id: str
 
+    def is_same(self, other: ProcessIdentity) -> bool:
+        return (self.machine, self.boot_id, self.pid) == (
+            other.machine,
+            other.boot_id,
+            other.pid,
+        ) and abs(self.started - other.started) < SAME_START
+
 
 def this_process() -> ProcessIdentity:
     return ProcessIdentity(

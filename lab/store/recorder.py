@@ -58,7 +58,7 @@ class StoreRecorder:
 
         Args:
             judge: adds kinds, true IoUs and truths to labels; runs in the writing thread.
-            keep_every: of the steps with pseudo-labels every so many keep their masks; probe
+            keep_every: pseudo-labels of the steps that this divides keep their masks; probe
                 images always do. Scores are always kept.
 
         Raises:

@@ -100,8 +100,12 @@ class StepSummary:
 
     @property
     def precision(self) -> float:
-        """Share of right labels among the kept ones whose kind is known; NaN when 0/0."""
-        return _ratio(self.kept_right, self.kept - self.kept_kinds[ErrorKind.UNKNOWN])
+        """Share of right labels among the kept ones that can be judged; NaN when 0/0.
+
+        A duplicate is not right. Labels without truth, or on a crowd, cannot be judged.
+        """
+        unjudged = self.kept_kinds[ErrorKind.UNKNOWN] + self.kept_kinds[ErrorKind.IGNORED]
+        return _ratio(self.kept_right, self.kept - unjudged)
 
     @property
     def recall(self) -> float:

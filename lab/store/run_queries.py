@@ -11,7 +11,8 @@ from lab.datasets.records import Category, LabelSource
 from lab.store.errors import RunNotFound
 from lab.store.jsonable import number
 from lab.store.processes import STALE_AFTER, ProcessIdentity, is_alive
-from lab.store.rows import RunOrigin, RunRow, Status
+from lab.store.rows import RunOrigin, RunRow, Status, StepSummary
+from lab.store.scalar_queries import summary_of
 from lab.store.store import Store
 from lab.store.tables import evaluations, origins, pulses, runs, step_summaries
 
@@ -130,7 +131,7 @@ def _best_evaluations(
     return {run: (ap, model) for run, ap, model in connection.execute(query)}
 
 
-def _last_summaries(connection: Connection, numbers: Sequence[int]) -> dict[int, Row]:
+def _last_summaries(connection: Connection, numbers: Sequence[int]) -> dict[int, StepSummary]:
     table = step_summaries.c
     newest = (
         select(table.run, func.max(table.step).label("step"))
@@ -138,20 +139,21 @@ def _last_summaries(connection: Connection, numbers: Sequence[int]) -> dict[int,
         .group_by(table.run)
         .subquery()
     )
-    query = select(table.run, table.kept, table.kept_right, table.kept_unknown).join(
+    query = select(step_summaries).join(
         newest,
         (table.run == newest.c.run)
         & (table.step == newest.c.step)
         & (table.source == LabelSource.PSEUDO),
     )
-    return {row.run: row for row in connection.execute(query)}
+    return {row.run: summary_of(row) for row in connection.execute(query)}
 
 
-def _run_row(row: Row, best: tuple[float, str] | None, last: Row | None, now: float) -> RunRow:
+def _run_row(
+    row: Row, best: tuple[float, str] | None, last: StepSummary | None, now: float
+) -> RunRow:
     process = None
     if row.pid is not None:
         process = ProcessIdentity(row.machine, row.pid, row.process_started, row.boot_id)
-    judged = 0 if last is None else last.kept - last.kept_unknown
     return RunRow(
         run_id=row.run_id,
         name=row.name,
@@ -171,7 +173,7 @@ def _run_row(row: Row, best: tuple[float, str] | None, last: Row | None, now: fl
         categories=tuple(Category(**category) for category in row.categories),
         best_ap=number(best[0] if best else None),
         best_ap_model=best[1] if best else None,
-        last_precision=last.kept_right / judged if last is not None and judged else float("nan"),
+        last_precision=number(None if last is None else last.precision),
         last_kept=None if last is None else last.kept,
         error=row.error,
         train_dataset_id=row.train_dataset_id,

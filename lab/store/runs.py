@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
 
 from lab.config import CocoConfig, RunConfig
 from lab.datasets.records import Category, Dataset, LabelSource
@@ -103,10 +103,11 @@ def claim_run(store: Store, run_id: str) -> None:
         run = run_number(connection, run_id)
         owner = _owner(connection, run)
         status = connection.scalar(select(runs.c.status).where(runs.c.run == run))
-        if owner == me and status == "running":
-            return
-        if owner is not None and owner != me and status == "running" and is_alive(owner):
-            raise StoreError(f"run {run_id}: process {owner.pid} is recording it already")
+        if owner is not None and status == "running":
+            if owner.is_same(me):
+                return
+            if is_alive(owner):
+                raise StoreError(f"run {run_id}: process {owner.pid} is recording it already")
         connection.execute(delete(pulses).where(pulses.c.run == run))
         connection.execute(
             insert(pulses).values(
@@ -197,28 +198,25 @@ def add_event(
 
 
 def rewind_run(store: Store, run_id: str, step: int) -> None:
-    """Forget everything recorded at `step` and later: a resumed run records it again.
+    """Forget what a run that resumes after `step` steps will record again.
 
-    A checkpoint at `step` itself stays: it is what the run resumes from.
+    What happens in a step (scalars, pseudo-labels) goes from `step` on. What is looked at when
+    so many steps are done (evaluations, probe images, checkpoints, events) stays at `step`
+    itself: it was recorded before the checkpoint that the run resumes from.
     """
     with store.writing() as connection:
         run = run_number(connection, run_id)
-        _delete_labels(connection, run, step)
-        for table in (scalars, evaluations, events):
-            connection.execute(delete(table).where(table.c.run == run, table.c.step >= step))
-        connection.execute(
-            delete(checkpoints).where(checkpoints.c.run == run, checkpoints.c.step > step)
-        )
+        for source in LabelSource:
+            is_probe = source is not LabelSource.PSEUDO
+            _delete_labels(connection, run, source, step + 1 if is_probe else step)
+        connection.execute(delete(scalars).where(scalars.c.run == run, scalars.c.step >= step))
+        for table in (evaluations, checkpoints, events):
+            connection.execute(delete(table).where(table.c.run == run, table.c.step > step))
         _rebuild_latest(connection, run, step)
         connection.execute(
             update(pulses)
             .where(pulses.c.run == run, pulses.c.step >= step)
-            .values(
-                step=step - 1 if step > 0 else None,
-                step_time=None,
-                first_step=None,
-                first_time=None,
-            )
+            .values(step=step or None, step_time=None, first_step=None, first_time=None)
         )
 
 
@@ -231,7 +229,8 @@ def delete_run(store: Store, run_id: str) -> None:
     with store.writing() as connection:
         run = run_number(connection, run_id)
         _refuse_if_alive(connection, run, run_id)
-        _delete_labels(connection, run, 0)
+        for source in LabelSource:
+            _delete_labels(connection, run, source, 0)
         for table in (scalars, latest_scalars, evaluations, checkpoints, events, pulses, origins):
             connection.execute(delete(table).where(table.c.run == run))
         connection.execute(delete(runs).where(runs.c.run == run))
@@ -286,22 +285,22 @@ def _refuse_if_alive(connection: Connection, run: int, run_id: str) -> None:
     if status != "running" or owner is None:
         return
     heartbeat = connection.scalar(select(pulses.c.heartbeat).where(pulses.c.run == run)) or 0.0
-    if owner != this_process() and (is_alive(owner) or time.time() - heartbeat < STALE_AFTER):
+    if not owner.is_same(this_process()) and (
+        is_alive(owner) or time.time() - heartbeat < STALE_AFTER
+    ):
         raise StoreError(f"run {run_id}: process {owner.pid} is recording it; stop it first")
 
 
-def _delete_labels(connection: Connection, run: int, first_step: int) -> None:
-    for source in LabelSource:  # source by source, because the index begins with it
-        doomed = (labels.c.run == run, labels.c.source == source, labels.c.step >= first_step)
-        ids = select(labels.c.label_id).where(*doomed)
-        connection.execute(delete(label_masks).where(label_masks.c.label_id.in_(ids)))
-        connection.execute(delete(labels).where(*doomed))
-        for table in (label_sets, step_summaries):
-            connection.execute(
-                delete(table).where(
-                    table.c.run == run, table.c.source == source, table.c.step >= first_step
-                )
-            )
+def _delete_labels(connection: Connection, run: int, source: LabelSource, first: int) -> None:
+    """Labels of one source from step `first` on; by source, because the index begins with it."""
+
+    def doomed(table: Table) -> tuple[ColumnElement[bool], ...]:
+        return (table.c.run == run, table.c.source == int(source), table.c.step >= first)
+
+    ids = select(labels.c.label_id).where(*doomed(labels))
+    connection.execute(delete(label_masks).where(label_masks.c.label_id.in_(ids)))
+    for table in (labels, label_sets, step_summaries):
+        connection.execute(delete(table).where(*doomed(table)))
 
 
 def _rebuild_latest(connection: Connection, run: int, first_step: int) -> None:

@@ -66,7 +66,7 @@ def step_summaries(
         run = run_number(connection, run_id)
         places = (table.c.run == run, table.c.source == source, table.c.step > since_step)
         rows = connection.execute(_thinned(connection, table, places, max_points)).all()
-    return [_summary(row) for row in rows]
+    return [summary_of(row) for row in rows]
 
 
 def label_steps(
@@ -112,7 +112,9 @@ def _thinned(
     return select(numbered).where((total - numbered.c.nth) % stride == 0).order_by(numbered.c.step)
 
 
-def _summary(row: Row) -> StepSummary:
+def summary_of(row: Row) -> StepSummary:
+    """A row of the table `step_summaries`."""
+
     def kinds(prefix: str) -> dict[ErrorKind, int]:
         counts = row._mapping
         return {
