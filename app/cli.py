@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import data, doctor, errors, evaluate, export, runs, train, ui, what_if
+from app.commands import data, demo, doctor, errors, evaluate, export, runs, train, ui, what_if
 from app.commands.terminal import CommandFailed, WrongUse, complain
 from app.guard import AccessError
 from app.launch import LaunchError
@@ -25,10 +25,12 @@ cli = typer.Typer(
     name="seglab",
     help="See what your teacher believes: train with pseudo-labels, and look at every one of them.",
     no_args_is_help=True,
+    context_settings={"max_content_width": 100},
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+cli.command("demo")(demo.demo)
 cli.command("train")(train.train)
 cli.command("runs")(runs.runs)
 cli.command("show")(runs.show)

@@ -119,8 +119,8 @@ def test_every_make_target_of_the_readme_exists():
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_has_at_most_400_lines(path: Path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_no_file_has_grown_into_two(path: Path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
 
 
 def test_nobody_can_import_torch_through_the_command_line():

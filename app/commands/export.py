@@ -27,6 +27,7 @@ from app.commands.terminal import CommandFailed, note
 from lab.datasets.coco import write_coco
 from lab.datasets.records import Annotation, Dataset, ErrorKind, ImageRecord, Rle
 from lab.store.queries import (
+    LABEL_COLUMNS,
     LabelFilter,
     RunRow,
     get_run,
@@ -38,34 +39,6 @@ from lab.store.queries import (
 )
 from lab.store.store import Store
 
-LABEL_COLUMNS = (
-    "label_id",
-    "step",
-    "image_id",
-    "label",
-    "label_before",
-    "class_quality",
-    "mask_quality",
-    "score",
-    "x1",
-    "y1",
-    "x2",
-    "y2",
-    "area",
-    "kept",
-    "rule",
-    "rule_value",
-    "teacher_before",
-    "teacher_after",
-    "clip_before",
-    "clip_after",
-    "uncertainty",
-    "weight",
-    "kind",
-    "true_iou",
-    "gt_id",
-    "duplicate",
-)
 COCO_COLUMNS = ("label_id", "step", "image_id", "label", "x1", "y1", "x2", "y2", "area")
 ALL_POINTS = 2**31
 

@@ -58,6 +58,11 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
     _say_pairs("files", {name: str(path) for name, path in files.items()})
 
 
+def steps_done(row: RunRow) -> int:
+    """Steps behind it; `row.step` is the last one heard of, and counts from 0."""
+    return 0 if row.step is None else min(row.step + 1, row.max_steps)
+
+
 def changed_values(config: dict[str, Any]) -> dict[str, Any]:
     """Dotted keys whose value is not the default one, of the same method and dataset source."""
     known = flatten(RunConfig().model_dump(mode="json"))
@@ -71,7 +76,7 @@ def _line(row: RunRow) -> tuple[object, ...]:
         row.name,
         row.method,
         row.status,
-        f"{row.step}/{row.max_steps}",
+        f"{steps_done(row)}/{row.max_steps}",
         number(row.best_ap),
         "-" if row.last_kept is None else row.last_kept,
         percent(row.last_precision),
@@ -80,7 +85,8 @@ def _line(row: RunRow) -> tuple[object, ...]:
 
 def _say_state(row: RunRow) -> None:
     say(f"{row.name}  {row.run_id}")
-    say(f"{row.method} on {row.host}, {row.dataset}: {row.status}, step {row.step}/{row.max_steps}")
+    say(f"{row.method} on {row.host}, {row.dataset}")
+    say(f"{row.status}, step {steps_done(row)}/{row.max_steps}")
     say(f"created {datetime.fromtimestamp(row.created).astimezone():%Y-%m-%d %H:%M:%S %z}")
     if row.started is not None and row.finished is not None:
         say(f"trained for {duration(row.finished - row.started)}")

@@ -1,0 +1,70 @@
+"""Several runs side by side: at most so many engine processes at once, all watched."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from app.engine_process import run_command
+from lab.store.queries import RunRow, get_run
+from lab.store.store import Store
+
+Look = Callable[[Mapping[str, RunRow]], None]
+"""Told the rows of all runs, again and again, and once more at the end."""
+Watch = AbstractContextManager[Look]
+POLL_SECONDS = 0.5
+STOP_SECONDS = 60.0
+
+
+def run_in_slots(store: Store, run_ids: Sequence[str], *, slots: int, look: Look) -> dict[str, int]:
+    """Train queued runs, `slots` at a time, in order; exit codes by run id.
+
+    What a process prints goes to `output.txt` in its run directory. After the first failure no
+    further run is started. Ctrl-C stops all of them (each saves a checkpoint) and is raised again.
+    """
+    waiting = list(run_ids)
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    codes: dict[str, int] = {}
+    try:
+        while running or (waiting and not any(codes.values())):
+            while waiting and len(running) < slots and not any(codes.values()):
+                running[waiting[0]] = _start(store, waiting[0])
+                del waiting[0]
+            time.sleep(POLL_SECONDS)
+            look({run_id: get_run(store, run_id) for run_id in run_ids})
+            for run_id in [one for one, process in running.items() if process.poll() is not None]:
+                codes[run_id] = running.pop(run_id).returncode
+    except BaseException:
+        _stop(running.values())
+        raise
+    look({run_id: get_run(store, run_id) for run_id in run_ids})
+    return codes
+
+
+def _start(store: Store, run_id: str) -> subprocess.Popen[bytes]:
+    directory = store.run_directory(run_id)
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "output.txt").open("ab") as output:
+        return subprocess.Popen(
+            run_command(store.root, run_id),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    """Ask all to save and stop; end those that do not within a minute."""
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

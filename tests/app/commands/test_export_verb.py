@@ -1,0 +1,118 @@
+"""`export`: what leaves the store can be read by others, completely or not at all."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cli import main
+from app.commands.export import newest_of_each_image, replacing
+from lab.config import RecordConfig, RunConfig
+from lab.datasets.coco import read_coco
+from lab.store.recorder import StoreRecorder
+from lab.store.runs import create_run
+from lab.store.store import Store
+from tests.factories import pseudo_labels
+
+
+def export(store: Store, run_id: str, out: Path, *options: str) -> int:
+    return main(["export", run_id, str(out), *options, "--store", str(store.root)])
+
+
+def test_the_coco_file_holds_the_kept_labels_of_the_newest_step(
+    store: Store, recorded: str, tmp_path: Path
+):
+    assert export(store, recorded, tmp_path / "labels.json") == 0
+
+    dataset = read_coco(tmp_path / "labels.json", store.root / "pictures")
+    assert [category.category_id for category in dataset.categories] == [3, 5, 9]
+    assert [len(image.annotations) for image in dataset.images] == [2, 2]
+    first, second = dataset.images[0].annotations
+    assert (first.label, second.label) == (0, 1)
+    assert first.box == (0.0, 0.0, 8.0, 8.0)
+    assert first.mask is not None
+
+
+def test_dropped_labels_come_along_when_asked_for(store: Store, recorded: str, tmp_path: Path):
+    assert export(store, recorded, tmp_path / "all.json", "--dropped") == 0
+
+    dataset = read_coco(tmp_path / "all.json", store.root / "pictures")
+    assert [len(image.annotations) for image in dataset.images] == [4, 4]
+
+
+def test_the_csv_has_every_label_with_classes_and_kinds_by_name(
+    store: Store, recorded: str, tmp_path: Path
+):
+    out = tmp_path / "labels.csv"
+
+    assert export(store, recorded, out, "--format", "csv", "--dropped", "--to", "4") == 0
+
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    assert [row["label"] for row in rows[:4]] == ["cat", "dog", "car", "cat"]
+    assert [row["kind"] for row in rows[:4]] == ["cor", "sim", "cor", "bg"]
+    assert float(rows[1]["mask_quality"]) == pytest.approx(0.8)
+
+
+def test_the_scalars_are_lines_of_step_name_value(store: Store, recorded: str, tmp_path: Path):
+    out = tmp_path / "curves.csv"
+
+    assert export(store, recorded, out, "--format", "scalars", "--from", "5") == 0
+
+    rows = [line.split(",") for line in out.read_text(encoding="utf-8").splitlines()]
+    assert rows[0] == ["step", "name", "value"]
+    assert ["8", "loss/total", "0.125"] in rows
+    assert not any(row[0] == "4" for row in rows)
+
+
+def test_a_run_without_labels_exports_an_empty_file_and_says_so(
+    store: Store, run_id: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert export(store, run_id, tmp_path / "none.csv", "--format", "csv") == 0
+
+    assert "nothing to export" in capsys.readouterr().err
+    assert (tmp_path / "none.csv").read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_labels_without_masks_are_refused_as_coco(
+    store: Store, recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    config = RunConfig(record=RecordConfig(keep=10))
+    thin = create_run(store, config)
+    labels = pseudo_labels(3)
+    with StoreRecorder(store, thin, keep_every=10) as recorder:
+        recorder.pseudo_labels(3, [replace(labels, kept=np.ones(3, bool))])
+        recorder.finish("finished")
+
+    assert export(store, thin, tmp_path / "thin.json") == 1
+    assert "record.keep" in capsys.readouterr().err
+    assert not (tmp_path / "thin.json").exists()
+
+
+def test_the_newest_step_is_found_per_image():
+    image_ids = np.array([5, 5, 7, 7, 7])
+    steps = np.array([1, 3, 2, 2, 1])
+
+    assert newest_of_each_image(image_ids, steps).tolist() == [False, True, True, True, False]
+    assert newest_of_each_image(image_ids[:0], steps[:0]).tolist() == []
+
+
+def test_a_file_that_could_not_be_finished_leaves_the_old_one(tmp_path: Path):
+    out = tmp_path / "kept.txt"
+    out.write_text("old", encoding="utf-8")
+
+    def write_half() -> None:
+        with replacing(out) as file:
+            file.write("half of")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+
+    assert out.read_text(encoding="utf-8") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]

@@ -1,0 +1,83 @@
+"""`train`: what is refused before a run exists, and what a fork takes from its parent."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.launch import LaunchError, find_fork_point, start_run
+from lab.config import parse_run_config, with_overrides
+from lab.store.queries import get_run, list_runs
+from lab.store.store import Store
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "say what to train"),
+        (("nowhere.toml",), "nowhere.toml: cannot be read"),
+        (("bad.toml",), "schedule.max_step = 5: unknown key"),
+        (("good.toml", "-o", "seed"), "expected key=value"),
+        (("good.toml", "-o", "schedule.max_steps=0"), "schedule.max_steps = 0"),
+        (("good.toml", "--resume", "last"), "--resume takes nothing else"),
+        (("good.toml", "--fork", "last"), "expected RUN@STEP"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    sentence: str,
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.toml").write_text('name = "good"\n', encoding="utf-8")
+    (tmp_path / "bad.toml").write_text("[schedule]\nmax_step = 5\n", encoding="utf-8")
+
+    assert main(["train", *arguments, "--store", str(tmp_path / "store")]) == 2
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_bad_config_leaves_no_store_behind(tmp_path: Path):
+    assert main(["train", "nowhere.toml", "--store", str(tmp_path / "store")]) == 2
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_fork_has_its_parent_s_checkpoint_and_the_changed_value(store: Store, recorded: str):
+    point = find_fork_point(store, "by-hand@10")
+    changes = {"method.mask_threshold": 0.75, "name": "looser"}
+    config = parse_run_config(with_overrides(point.run.config, changes))
+
+    child = get_run(store, start_run(store, config, command=["seglab"], fork=point))
+
+    assert (child.parent_run_id, child.parent_step) == (recorded, 10)
+    assert child.config["method"]["mask_threshold"] == 0.75
+    assert child.config["method"]["class_threshold"] == 0.8
+    inherited = store.run_directory(child.run_id) / "checkpoints" / "step-00000010.pt"
+    assert inherited.read_bytes() == b"weights"
+
+
+def test_a_fork_of_a_step_without_checkpoint_lists_those_there_are(store: Store, recorded: str):
+    with pytest.raises(LaunchError, match=re.escape("no checkpoint at step 11; it has: 10")):
+        find_fork_point(store, f"{recorded}@11")
+
+
+def test_a_checkpoint_whose_file_is_gone_is_none(store: Store, recorded: str):
+    (store.run_directory(recorded) / "checkpoints" / "step-00000010.pt").unlink()
+
+    with pytest.raises(LaunchError, match="it has: none"):
+        find_fork_point(store, f"{recorded}@10")
+
+
+def test_a_fork_that_has_nothing_left_to_train_is_refused(store: Store, recorded: str):
+    point = find_fork_point(store, f"{recorded}@10")
+    config = parse_run_config(with_overrides(point.run.config, {"schedule.max_steps": 10}))
+
+    with pytest.raises(LaunchError, match="nothing is left to train"):
+        start_run(store, config, command=[], fork=point)
+    assert len(list_runs(store)) == 1
