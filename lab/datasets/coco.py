@@ -166,17 +166,20 @@ def _read_annotations(
     found: defaultdict[int, list[Annotation]] = defaultdict(list)
     ids = _annotation_ids(file.annotations)
     for index, entry in enumerate(file.annotations):
-        image_id, category_id = entry.get("image_id"), entry.get("category_id")
         place = f"annotations[{index}]"
-        if not isinstance(image_id, int | float) or image_id not in sizes:
-            raise file.error(f"{place}.image_id", image_id, "no image of the file has this id")
-        if not isinstance(category_id, int | float) or category_id not in labels:
-            raise file.error(f"{place}.category_id", category_id, "no category has this id")
+        image_id = whole_number(entry.get("image_id"))
+        category_id = whole_number(entry.get("category_id"))
+        if image_id is None or image_id not in sizes:
+            raise file.error(f"{place}.image_id", entry.get("image_id"), "no image has this id")
+        if category_id is None or category_id not in labels:
+            raise file.error(
+                f"{place}.category_id", entry.get("category_id"), "no category has this id"
+            )
         annotation = _read_annotation(
-            file, place, entry, sizes[int(image_id)], labels[int(category_id)], ids[index]
+            file, place, entry, sizes[image_id], labels[category_id], ids[index]
         )
         if annotation is not None:
-            found[int(image_id)].append(annotation)
+            found[image_id].append(annotation)
     return found
 
 
@@ -207,7 +210,14 @@ def _read_annotation(
     area = finite_number(entry.get("area"))
     if area is None or area <= 0:
         area = float(pixels) if pixels is not None else (x2 - x1) * (y2 - y1)
-    return Annotation(annotation_id, label, box, area, mask, is_crowd=bool(entry.get("iscrowd")))
+    return Annotation(annotation_id, label, box, area, mask, _is_crowd(file, place, entry))
+
+
+def _is_crowd(file: CocoFile, place: str, entry: Entry) -> bool:
+    flag = entry.get("iscrowd")
+    if flag not in (None, 0, 1):
+        raise file.error(f"{place}.iscrowd", flag, "expected 0 or 1")
+    return bool(flag)
 
 
 def _annotation_box(file: CocoFile, place: str, entry: Entry, mask: Rle | None) -> Box:

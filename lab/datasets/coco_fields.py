@@ -14,9 +14,9 @@ Box = tuple[float, float, float, float]
 
 def whole_number(value: object) -> int | None:
     """`value` as an int when it is one (2 or 2.0, not True, not "2"); otherwise None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if math.isfinite(value) and value == int(value) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def finite_number(value: object) -> float | None:
@@ -38,10 +38,12 @@ def path_inside(directory: Path, file_name: str) -> Path | None:
 def read_mask(segmentation: object, height: int, width: int) -> Rle | None:
     """Polygons, uncompressed or compressed RLE -> Rle; None when there is no segmentation.
 
+    An empty list is none too: so say files that hold boxes only.
+
     Raises:
         rle.RleError: saying what is wrong with it.
     """
-    if segmentation is None:
+    if segmentation is None or segmentation == []:
         return None
     if isinstance(segmentation, list):
         if not all(isinstance(polygon, list) for polygon in segmentation):
@@ -66,10 +68,10 @@ def read_box(bbox: object) -> Box | None:
     """XYWH of the file -> XYXY, not cut; None when it is no box of four finite numbers."""
     if not isinstance(bbox, list) or len(bbox) != 4:
         return None
-    x, y, width, height = (finite_number(value) for value in bbox)
-    if x is None or y is None or width is None or height is None:
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in bbox):
         return None
-    return x, y, x + width, y + height
+    x, y, width, height = bbox
+    return float(x), float(y), float(x + width), float(y + height)
 
 
 def clip_box(box: Box, height: int, width: int) -> Box:
@@ -81,3 +83,8 @@ def clip_box(box: Box, height: int, width: int) -> Box:
         min(max(x2, 0.0), float(width)),
         min(max(y2, 0.0), float(height)),
     )
+
+
+def is_far_from(box: Box, other: Box, tolerance: float) -> bool:
+    """Whether any side of one box lies more than `tolerance` pixels from the other's."""
+    return max(abs(a - b) for a, b in zip(box, other, strict=True)) > tolerance

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 Entry = Mapping[str, Any]
 
@@ -72,16 +73,11 @@ def shortened(value: object, length: int = 60) -> str:
 
 def _parse(path: Path) -> object:
     try:
-        return json.loads(path.read_bytes())
+        return from_json(path.read_bytes())
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is not a json file: {error.reason}") from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise DatasetError(f"{path}: is not valid json at {where}: {error.msg}") from None
-    except RecursionError:
-        raise DatasetError(f"{path}: is nested too deeply to be a COCO file") from None
+    except ValueError as error:
+        raise DatasetError(f"{path}: is not valid json: {error}") from None
 
 
 def _explain_list(tree: Sequence[object]) -> str:

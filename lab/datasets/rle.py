@@ -80,8 +80,8 @@ def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) 
     Raises:
         RleError: for an odd number of coordinates or one that is not a usable number.
     """
-    usable = [p for p in polygons if len(p) >= MIN_POLYGON_COORDINATES]
-    _check_coordinates(polygons, reach=16 * (height + width))
+    points = [_points(polygon, reach=16 * (height + width)) for polygon in polygons]
+    usable = [one for one in points if len(one) >= MIN_POLYGON_COORDINATES]
     if not usable:
         return encode(np.zeros((height, width), dtype=bool))
     parts = coco_mask.frPyObjects(cast(Any, usable), height, width)
@@ -155,18 +155,20 @@ def _check_runs(lengths: NDArray[np.int64] | NDArray[np.float64], height: int, w
         )
 
 
-def _check_coordinates(polygons: Sequence[Sequence[float]], reach: float) -> None:
-    for polygon in polygons:
-        if len(polygon) % 2:
-            raise RleError(f"polygon of {len(polygon)} numbers: expected x, y pairs")
-        try:
-            points = np.asarray(polygon, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise RleError("polygon holds something that is no number") from None
-        if points.ndim != 1 or not np.isfinite(points).all():
-            raise RleError("polygon holds something that is no finite number")
-        if len(points) and np.abs(points).max() > reach:
-            raise RleError(f"polygon reaches to {np.abs(points).max():g}, far outside the image")
+def _points(polygon: Sequence[float], reach: float) -> NDArray[np.float64]:
+    """The coordinates as an array; what lies far out would cost pycocotools memory without end."""
+    if len(polygon) % 2:
+        raise RleError(f"polygon of {len(polygon)} numbers: expected x, y pairs")
+    try:
+        points = np.asarray(polygon, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise RleError("polygon holds something that is no number") from None
+    if points.ndim != 1:
+        raise RleError("polygon holds something that is no number")
+    farthest = float(np.abs(points).max(initial=0))
+    if not farthest <= reach:
+        raise RleError(f"polygon reaches to {farthest:g}, far outside the image")
+    return points
 
 
 def _from_coco(coded: Any) -> Rle:
