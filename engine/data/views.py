@@ -104,13 +104,7 @@ def visible_instances(records: Sequence[ImageRecord], views: Views, with_masks: 
     counts = [len(labels) for _, labels in parts]
     boxes = np.concatenate([seen.boxes for seen, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
-    masks = None
-    if with_masks:
-        masks = torch.zeros(sum(counts), *views.pixels.shape[-2:], dtype=torch.bool)
-        for rows, (seen, _) in zip(masks.split(counts), parts, strict=True):
-            if seen.masks is not None:
-                _, height, width = seen.masks.shape
-                rows[:, :height, :width] = torch.from_numpy(np.ascontiguousarray(seen.masks))
+    masks = _padded_masks([seen for seen, _ in parts], views) if with_masks else None
     return Instances(counts, torch.from_numpy(boxes), torch.from_numpy(labels), masks)
 
 
@@ -147,6 +141,18 @@ def _views(
         shown = image_to_view(cache.read(record), view)
         slot[:, : view.height, : view.width] = shown.transpose(2, 0, 1)
     return Views(torch.from_numpy(pixels), [record.image_id for record in records], geometry)
+
+
+def _padded_masks(parts: Sequence[ViewInstances], views: Views) -> Tensor:
+    """(N, H, W) bool: the masks of all views one after the other, padded like the images."""
+    shown = [part.masks for part in parts if part.masks is not None]
+    padded = np.zeros((sum(map(len, shown)), *views.pixels.shape[-2:]), dtype=bool)
+    start = 0
+    for masks in shown:
+        count, height, width = masks.shape
+        padded[start : start + count, :height, :width] = masks
+        start += count
+    return torch.from_numpy(padded)
 
 
 def _instances(
