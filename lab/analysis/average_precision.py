@@ -2,7 +2,7 @@
 
 AP is hotcoco's, bit-identical to pycocotools and some 40 times faster; pycocotools takes over
 where hotcoco has no build. What either gets wrong or accepts silently is settled before they see
-it: ids count from 1, no detection has a box (which would replace its area), and NaN scores,
+it: ids count from 1, a detection's area is its mask's and never its box's, and NaN scores,
 unknown images or classes and masks of another size are refused.
 """
 
@@ -43,8 +43,21 @@ SHOWN_KINDS = (ErrorKind.COR, ErrorKind.LOC, ErrorKind.SIM, ErrorKind.OTH, Error
 
 Precision = NDArray[np.float64]
 CocoDict = dict[str, object]
-Evaluator = Callable[[CocoDict, list[CocoDict]], Precision]
-"""(truth, detections) in COCO form -> precision (10 IoUs, 101 recalls, K, 4 areas, 3 maxDets)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """All predictions of a dataset as M columns: a dict for each of them would cost the most."""
+
+    image_ids: IntArray
+    category_ids: IntArray
+    """From 1."""
+    scores: Precision
+    masks: list[CocoDict]
+
+
+Evaluator = Callable[[CocoDict, Detections], Precision]
+"""(truth, detections) -> precision (10 IoUs, 101 recalls, K, 4 areas, 3 maxDets); -1 = no truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,7 @@ def mask_ap(
     """
     _check(dataset, predictions)
     evaluate = evaluator or (pycocotools_precision if hotcoco is None else hotcoco_precision)
-    precision = evaluate(_truth_as_coco(dataset), _detections_as_coco(predictions))[..., -1]
+    precision = evaluate(truth_as_coco(dataset), detections_of(predictions))[..., -1]
     by_area = {name: _mean(precision[..., area]) for name, area in AREAS.items()}
     by_iou = {name: _mean(precision[row, ..., 0]) for name, row in IOU_ROWS.items()}
     per_class = {
@@ -132,27 +145,52 @@ def evaluation_kinds(
     return {**named, "BG": int(kinds[ErrorKind.BG]), "Missed": missed, "Duplicate": duplicates}
 
 
-def hotcoco_precision(truth: CocoDict, detections: list[CocoDict]) -> Precision:
+def hotcoco_precision(truth: CocoDict, detections: Detections) -> Precision:
     """By hotcoco."""
     if hotcoco is None:
         raise RuntimeError("hotcoco is not installed")
+    rows = np.zeros((len(detections.scores), 7))
+    rows[:, 0], rows[:, 5], rows[:, 6] = (
+        detections.image_ids,
+        detections.scores,
+        detections.category_ids,
+    )
+    # x, y, width, height: a box serves for its area alone here, which is to be the mask's.
+    rows[:, 3], rows[:, 4] = hotcoco.mask.area(detections.masks), 1
     coco = hotcoco.COCO(truth)
-    evaluation = hotcoco.COCOeval(coco, coco.load_res(detections), "segm")
+    found = coco.load_res(rows, segmentation=[*detections.masks])
+    evaluation = hotcoco.COCOeval(coco, found, "segm")
     evaluation.evaluate()
     evaluation.accumulate()
     return _precision_of(evaluation.eval)
 
 
-def pycocotools_precision(truth: CocoDict, detections: list[CocoDict]) -> Precision:
+def pycocotools_precision(truth: CocoDict, detections: Detections) -> Precision:
     """By pycocotools, whose progress messages are swallowed."""
     with redirect_stdout(StringIO()):
         coco = _indexed(truth)
-        empty = {**truth, "annotations": []}
-        found = coco.loadRes(detections) if detections else _indexed(empty)
+        found = _indexed({**truth, "annotations": []})
+        if detections.masks:
+            found = coco.loadRes(as_dicts(detections))
         evaluation = reference_eval.COCOeval(coco, found, "segm")
         evaluation.evaluate()
         evaluation.accumulate()
     return _precision_of(evaluation.eval)
+
+
+def as_dicts(detections: Detections) -> list[CocoDict]:
+    """Detections in COCO's result form, without boxes: one would replace the mask's area."""
+    columns = zip(
+        detections.image_ids.tolist(),
+        detections.category_ids.tolist(),
+        detections.scores.tolist(),
+        detections.masks,
+        strict=True,
+    )
+    return [
+        {"image_id": image_id, "category_id": category_id, "score": score, "segmentation": mask}
+        for image_id, category_id, score, mask in columns
+    ]
 
 
 def _indexed(content: CocoDict) -> Any:
@@ -202,7 +240,8 @@ def _check(dataset: Dataset, predictions: Sequence[ImagePredictions]) -> Mapping
     return images
 
 
-def _truth_as_coco(dataset: Dataset) -> CocoDict:
+def truth_as_coco(dataset: Dataset) -> CocoDict:
+    """The dataset in COCO form: annotation ids and categories from 1."""
     annotations = [(image, one) for image in dataset.images for one in image.annotations]
     return {
         "images": [
@@ -237,16 +276,14 @@ def _annotation_as_coco(number: int, image: ImageRecord, one: Annotation) -> Coc
     }
 
 
-def _detections_as_coco(predictions: Sequence[ImagePredictions]) -> list[CocoDict]:
-    return [
-        {
-            "image_id": one.image_id,
-            "category_id": label + 1,
-            "score": score,
-            "segmentation": mask.as_coco(),
-        }
-        for one in predictions
-        for label, score, mask in zip(
-            one.labels.tolist(), one.scores.tolist(), one.masks, strict=True
-        )
-    ]
+def detections_of(predictions: Sequence[ImagePredictions]) -> Detections:
+    """Predictions as columns, in their order."""
+    if not predictions:
+        return Detections(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), [])
+    counts = [len(one.labels) for one in predictions]
+    return Detections(
+        np.repeat([one.image_id for one in predictions], counts),
+        np.concatenate([one.labels for one in predictions]) + 1,
+        np.concatenate([one.scores for one in predictions]).astype(np.float64),
+        [mask.as_coco() for one in predictions for mask in one.masks],
+    )

@@ -105,7 +105,8 @@ def classify(
     kinds = _decide(_best(ious, same), _best(ious, similar), _best(ious, other), thresholds)
     kinds = _ignore_on_crowds(kinds, ious, is_crowd, thresholds)
     taken = one_to_one(np.where(same, ious, 0.0), scores, thresholds.pos)
-    gt_index, true_ious = _link(kinds, ious, [same, similar, other, is_crowd], area_gaps)
+    crowd = np.broadcast_to(is_crowd, ious.shape)
+    gt_index, true_ious = _link(kinds, ious, [same, similar, other, crowd], area_gaps)
     missed = ~is_crowd
     missed[taken[taken >= 0]] = False
     return Verdict(kinds, true_ious, gt_index, (kinds == ErrorKind.COR) & (taken < 0), missed)
@@ -191,16 +192,13 @@ def _decide(
     same: Float64Array, similar: Float64Array, other: Float64Array, thresholds: Thresholds
 ) -> IntArray:
     """The five kinds from the best IoU with each group of truths, (P,) each."""
-    return np.select(
-        [
-            same >= thresholds.pos,
-            same >= thresholds.bg,
-            similar >= thresholds.bg,
-            other >= thresholds.bg,
-        ],
-        [ErrorKind.COR, ErrorKind.LOC, ErrorKind.SIM, ErrorKind.OTH],
-        ErrorKind.BG,
-    ).astype(np.int64)
+    wrong_class = np.where(
+        similar >= thresholds.bg,
+        ErrorKind.SIM,
+        np.where(other >= thresholds.bg, ErrorKind.OTH, ErrorKind.BG),
+    )
+    right_class = np.where(same >= thresholds.pos, ErrorKind.COR, ErrorKind.LOC)
+    return np.where(same >= thresholds.bg, right_class, wrong_class).astype(np.int64)
 
 
 def _ignore_on_crowds(
@@ -222,17 +220,8 @@ def _link(
     if ious.shape[1] == 0:
         return np.full(len(ious), -1, np.int64), np.zeros(len(ious))
     same, similar, other, crowd = groups
-    row_kinds = kinds[:, None]
-    deciding = np.select(
-        [
-            row_kinds <= ErrorKind.LOC,
-            row_kinds == ErrorKind.SIM,
-            row_kinds == ErrorKind.OTH,
-            row_kinds == ErrorKind.IGNORED,
-        ],
-        [same, similar, other, np.broadcast_to(crowd, ious.shape)],
-        ~np.broadcast_to(crowd, ious.shape),
-    )
+    by_kind = np.stack([same, same, similar, other, ~crowd, crowd])  # COR, LOC ... IGNORED
+    deciding = by_kind[kinds - ErrorKind.COR, np.arange(len(kinds))]
     best = _best(ious, deciding)
     gaps = np.zeros_like(ious) if area_gaps is None else area_gaps
     winners = deciding & (ious == best[:, None])

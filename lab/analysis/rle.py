@@ -17,9 +17,8 @@ coco_mask: Any = mask  # its type stubs do not know lists of masks
 
 def mask_areas(masks: Sequence[Rle]) -> IntArray:
     """Foreground pixels of each mask, (N,)."""
-    if not masks:
-        return np.zeros(0, np.int64)
-    return np.asarray(coco_mask.area([one.as_coco() for one in masks]), dtype=np.int64)
+    # One by one: pycocotools overflows on a list of more than 255.
+    return np.array([coco_mask.area(one.as_coco()) for one in masks], dtype=np.int64)
 
 
 def raw_ious(

@@ -155,6 +155,9 @@ class IntegralHistogram:
             truths: (N,) a number in 0..2^48 of the truth each label is linked to, one per truth,
                 image and step; negative for none.
         """
+        _check_columns(
+            kinds, class_quality=class_quality, mask_quality=mask_quality, duplicates=duplicates
+        )
         cells = bins(class_quality) * SIDE + bins(mask_quality)
         counts = np.bincount(kinds * SIDE**2 + cells, minlength=PLANES * SIDE**2)
         histogram = counts.reshape(PLANES, SIDE, SIDE)
@@ -290,6 +293,15 @@ def _at_or_above(histogram: NDArray[np.int64]) -> Counts:
     """Sums over all bins >= (i, j): (PLANES, 101, 101) -> the same shape."""
     turned = histogram[:, ::-1, ::-1].cumsum(axis=1).cumsum(axis=2)
     return np.ascontiguousarray(turned[:, ::-1, ::-1], dtype=np.int32)
+
+
+def _check_columns(kinds: IntArray, **columns: NDArray[np.generic]) -> None:
+    for name, column in columns.items():
+        if len(column) != len(kinds):
+            raise ValueError(f"{name} has {len(column)} entries for {len(kinds)} kinds")
+    wrong = (kinds < 0) | (kinds >= FOUND)
+    if wrong.any():
+        raise ValueError(f"kinds: {kinds[wrong][0]} of label {wrong.argmax()} is no ErrorKind")
 
 
 def _arrays(cumulative: Counts, num_truths: int) -> dict[str, NDArray[np.generic]]:

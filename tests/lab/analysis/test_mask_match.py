@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lab.analysis.match import mask_ious, pairs
-from lab.analysis.rle import rectangle
+from lab.analysis.rle import mask_areas, rectangle
 from lab.analysis.truth import image_truth, visible_truth
 
 NO_CROWD = np.zeros(1, np.bool_)
@@ -57,6 +57,17 @@ def test_an_empty_mask_overlaps_nothing_not_even_itself():
     empty = block((0, 0, 0, 0))
 
     assert mask_ious([empty], [empty], NO_CROWD).tolist() == [[0.0]]
+
+
+def test_an_image_may_hold_more_than_255_masks():
+    many = [block((0, 0, 2, 3))] * 300
+
+    assert mask_areas(many).tolist() == [6] * 300
+    assert mask_ious(many, many, np.zeros(300, np.bool_)).shape == (300, 300)
+
+
+def test_no_masks_have_no_areas():
+    assert mask_areas([]).shape == (0,)
 
 
 def test_a_mask_of_another_size_is_refused():
