@@ -14,6 +14,8 @@ from lab.datasets.findings import Finding
 
 USUAL_MODES = ("RGB", "L", "P", "1")
 UPRIGHT = 1
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 
 
 def image_findings(file: CocoFile, images_dir: Path, max_decoded: int) -> Iterator[Finding]:
@@ -142,22 +144,26 @@ def _picture_findings(path: Path, entry: Entry, decode: bool) -> Iterator[Findin
         )
         return
     stated = stated_size(entry)
-    if stated is not None and stated != (height, width):
-        turned = stated == (width, height)
-        yield Finding(
-            "error",
-            "wrong-image-size",
-            str(path),
-            f"The file is {height} x {width} pixels (height x width), the json says {stated[0]} x "
-            f"{stated[1]}: " + ("the sides are swapped." if turned else "the masks will not fit."),
-        )
+    swapped = stated == (width, height) and width != height
     if orientation not in (0, UPRIGHT):
         yield Finding(
             "warning",
             "exif-orientation",
             str(path),
-            f"Its EXIF data ask viewers to turn it (orientation {orientation}); seglab reads the "
-            "pixels as stored, so make sure that the masks were drawn on those.",
+            f"Its EXIF data ask viewers to turn it (orientation {orientation}): tools disagree "
+            "whether masks lie on turned or stored pixels; save it upright without the tag.",
+        )
+    if (
+        stated is not None
+        and stated != (height, width)
+        and not (swapped and orientation in SIDEWAYS)
+    ):
+        yield Finding(
+            "error",
+            "wrong-image-size",
+            str(path),
+            f"The file is {height} x {width} pixels (height x width), the json says {stated[0]} x "
+            f"{stated[1]}: " + ("the sides are swapped." if swapped else "the masks will not fit."),
         )
     if mode not in USUAL_MODES:
         yield Finding(

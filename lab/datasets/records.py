@@ -167,7 +167,8 @@ class PseudoLabels:
     kinds: IntArray | None = None
     """(N,) ErrorKind against the hidden truth; None until judged."""
     true_ious: FloatArray | None = None
-    """(N,) mask IoU with the truth that decided the kind; NaN without one."""
+    """(N,) mask IoU with the truth that decided the kind; for BG the highest with any truth (0 with
+    none); NaN when the kind is UNKNOWN."""
     gt_ids: IntArray | None = None
     """(N,) annotation id of that truth; -1 without one."""
     duplicates: BoolArray | None = None

@@ -192,6 +192,15 @@ def test_exif_orientation_and_unusual_pixels_are_mentioned(tmp_path):
     assert codes(check_coco(path, images)) == ["exif-orientation", "unusual-image-mode"]
 
 
+def test_a_photo_on_its_side_may_have_the_size_it_has_when_turned(tmp_path):
+    path, images = write_tree(tmp_path, coco_tree())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 8)).save(images / "a.png", exif=exif)
+
+    assert codes(check_coco(path, images)) == ["exif-orientation"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '[{"image_id": 1, "score": 1}]', '{"images": []}'])
 def test_a_file_that_is_no_dataset_is_one_error(tmp_path, text):
     path = tmp_path / "x.json"
