@@ -232,6 +232,8 @@ def _record_run(
     labelled_only: bool = False,
 ) -> None:
     attach_datasets(store, run_id, train, val)
+    checkpoints = store.run_directory(run_id) / "checkpoints"
+    checkpoints.mkdir(parents=True)
     rng = np.random.default_rng(len(run_id))
     with StoreRecorder(store, run_id, judge=build_judge(train)) as recorder:
         for step in range(steps):
@@ -255,8 +257,7 @@ def _record_run(
                 for model in ("student",) if labelled_only else ("student", "teacher"):
                     recorder.evaluation(step + 1, _evaluation(model, progress))
             if (step + 1) % 20 == 0:
-                path = store.run_directory(run_id) / "checkpoints" / f"step-{step + 1}.pt"
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path = checkpoints / f"step-{step + 1}.pt"
                 path.write_bytes(b"not a real checkpoint")
                 recorder.checkpoint(step + 1, path)
         (store.run_directory(run_id) / "log.txt").write_text(f"{steps} steps recorded\n")

@@ -8,8 +8,8 @@ short transaction. A crash loses at most what was not yet written: about 0.2 s.
 from __future__ import annotations
 
 import atexit
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -70,9 +70,10 @@ class StoreRecorder:
         self._store = store
         self._run_id = run_id
         self._ingest = Ingest(store, run_id, judge, keep_every)
-        self._queue: queue.Queue[Item | _Flush] = queue.Queue(QUEUE_ITEMS)
+        self._waiting: deque[Item | _Flush] = deque()
         self._label_slots = threading.BoundedSemaphore(LABEL_BATCHES)
         self._wake = threading.Event()
+        self._room = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name=f"record {run_id}", daemon=True)
         self._thread.start()
@@ -148,20 +149,17 @@ class StoreRecorder:
     def _put(self, item: Item | _Flush) -> None:
         if self._closing:
             raise StoreError(f"run {self._run_id}: recorded after it was finished")
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            self._wake.set()
-            self._wait_for(lambda: self._offer(item))
-        if self._queue.qsize() >= WAKE_ITEMS:
+        waiting = self._waiting
+        if len(waiting) >= QUEUE_ITEMS:
+            self._wait_for(self._has_room)
+        waiting.append(item)
+        if len(waiting) >= WAKE_ITEMS:
             self._wake.set()
 
-    def _offer(self, item: Item | _Flush) -> bool:
-        try:
-            self._queue.put(item, timeout=1.0)
-        except queue.Full:
-            return False
-        return True
+    def _has_room(self) -> bool:
+        self._room.clear()
+        self._wake.set()
+        return len(self._waiting) < QUEUE_ITEMS or self._room.wait(timeout=1.0)
 
     def _wait_for(self, attempt: Callable[[], bool]) -> None:
         while not attempt():
@@ -179,16 +177,12 @@ class StoreRecorder:
         while not self._closing:
             self._wake.wait(COMMIT_SECONDS)
             self._wake.clear()
-            waiting = self._waiting()
-            self._ingest.take([item for item in waiting if not isinstance(item, _Flush)])
-            for item in waiting:
+            taken = self._take_waiting()
+            self._room.set()
+            self._ingest.take([item for item in taken if not isinstance(item, _Flush)])
+            for item in taken:
                 if isinstance(item, _Flush):
                     item.written.set()
 
-    def _waiting(self) -> list[Item | _Flush]:
-        items: list[Item | _Flush] = []
-        while True:
-            try:
-                items.append(self._queue.get_nowait())
-            except queue.Empty:
-                return items
+    def _take_waiting(self) -> list[Item | _Flush]:
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]

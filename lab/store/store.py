@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
@@ -20,6 +21,7 @@ from lab.store.schema import check_not_newer, check_readable, create_or_migrate
 BUSY_SECONDS = 30.0
 """How long one process waits for another's transaction."""
 PAGE_BYTES = 8192
+NUMPY_NUMBERS = (np.int8, np.int16, np.int32, np.int64, np.uint8, np.float32, np.bool_)
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -50,6 +52,7 @@ class Store:
         """
         root = (root if root is not None else default_root()).expanduser().absolute()
         path = root / "store.db"
+        _adapt_numpy()
         if read_only and not path.is_file():
             raise StoreError(
                 f"{path}: no store here; train a run first, or set SEGLAB_HOME to one that exists"
@@ -115,6 +118,16 @@ class Store:
                 check_not_newer(connection, self.path)
         with self.writing() as connection:
             create_or_migrate(connection, self.path)
+
+
+def _adapt_numpy() -> None:
+    """Let sqlite3 take numpy's numbers as numbers; it would store an np.int64 as bytes."""
+    for kind in NUMPY_NUMBERS:
+        sqlite3.register_adapter(kind, _plain_number)
+
+
+def _plain_number(value: np.generic) -> int | float:
+    return value.item()
 
 
 def _engine(path: Path, mode: Literal["ro", "rwc"]) -> Engine:

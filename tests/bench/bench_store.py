@@ -1,0 +1,149 @@
+"""What recording costs and how fast the store answers: python -m tests.bench.bench_store [ROWS].
+
+Ratios matter, not seconds: everything is measured in one run, on the machine at hand.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from lab.config import RunConfig
+from lab.datasets.records import LabelSource, PseudoLabels
+from lab.store import tables
+from lab.store.packing import label_tuples, pack
+from lab.store.queries import LabelFilter, find_labels, label_columns, scalar_series
+from lab.store.recorder import StoreRecorder
+from lab.store.runs import create_run, run_number
+from lab.store.statements import insert_sql
+from lab.store.store import Store
+from tests.factories import pseudo_labels
+
+STEPS = 200
+STEP_SECONDS = 0.05
+IMAGES, PER_IMAGE = 8, 25
+WHAT_IF = ("class_quality", "mask_quality", "score", "kind", "kept", "duplicate")
+
+
+def main(rows: int = 500_000) -> None:
+    made = [pseudo_labels(PER_IMAGE, image_id=i, seed=i) for i in range(IMAGES)]
+    with tempfile.TemporaryDirectory() as root:
+        report("training thread, us per step", blocking_cost(Path(root) / "paced", made))
+        report(f"ingest of {rows:,} labels", ingest(Path(root), made, rows))
+        with Store.open(Path(root) / "full", read_only=True) as store:
+            report("questions, ms (best of 5)", questions(store))
+
+
+def blocking_cost(root: Path, made: list[PseudoLabels]) -> dict[str, str]:
+    """Time inside the recorder's calls, with pauses between steps as training makes them."""
+    values = {f"loss/{index}": 0.5 for index in range(12)}
+    scalars, labels = np.empty(STEPS), np.empty(STEPS)
+    with Store.open(root) as store, StoreRecorder(store, create_run(store, RunConfig())) as rec:
+        for step in range(STEPS):
+            begin = time.perf_counter()
+            rec.scalars(step, values)
+            middle = time.perf_counter()
+            rec.pseudo_labels(step, lambda: made)
+            scalars[step] = middle - begin
+            labels[step] = time.perf_counter() - middle
+            time.sleep(STEP_SECONDS)
+    both = scalars + labels
+    return {
+        name: f"p50 {np.quantile(t, 0.5) * 1e6:.1f}  p99 {np.quantile(t, 0.99) * 1e6:.1f}"
+        for name, t in (("12 scalars", scalars), ("200 labels", labels), ("both", both))
+    }
+
+
+def ingest(root: Path, made: list[PseudoLabels], rows: int) -> dict[str, str]:
+    """Rows per second through the recorder, against executemany of the same rows and indexes."""
+    steps = rows // (IMAGES * PER_IMAGE)
+    plain = plain_rate(root / "plain.db", made, min(steps, 500))
+    with Store.open(root / "full") as store:
+        run_id = create_run(store, RunConfig())
+        begin = time.perf_counter()
+        with StoreRecorder(store, run_id, keep_every=10) as recorder:
+            for step in range(steps):
+                recorder.pseudo_labels(step, made)
+                recorder.scalars(step, {"loss": 1.0})
+        seconds = time.perf_counter() - begin
+    size = (root / "full" / "store.db").stat().st_size
+    rate = steps * IMAGES * PER_IMAGE / seconds
+    return {
+        "recorder": f"{rate:,.0f} rows/s, {size / rows:.0f} bytes per label (every 10th mask kept)",
+        "sqlite3.executemany": f"{plain:,.0f} rows/s with the same columns and indexes",
+        "ratio": f"{rate / plain:.2f}",
+    }
+
+
+def plain_rate(path: Path, made: list[PseudoLabels], steps: int) -> float:
+    table = tables.labels
+    packed = [pack(labels) for labels in made]
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(str(CreateTable(table)))
+    for index in table.indexes:
+        connection.execute(str(CreateIndex(index)))
+    begin = time.perf_counter()
+    next_id = 1
+    for start in range(0, steps, 20):
+        rows: list[tuple[object, ...]] = []
+        for step in range(start, start + 20):
+            for labels, records in zip(made, packed, strict=True):
+                place = (1, int(LabelSource.PSEUDO), step, labels.image_id)
+                rows += label_tuples(records, next_id, place)
+                next_id += len(records)
+        with connection:
+            connection.executemany(insert_sql(table), rows)
+    seconds = time.perf_counter() - begin
+    connection.close()
+    return (next_id - 1) / seconds
+
+
+def questions(store: Store) -> dict[str, str]:
+    with store.reading() as connection:
+        run_id = connection.execute(select(tables.runs.c.run_id)).scalar_one()
+        run_number(connection, run_id)
+        step = connection.exec_driver_sql("SELECT max(step) / 2 FROM step_summaries").scalar_one()
+    page = LabelFilter(first_step=step, last_step=step, label=2)
+    everything = LabelFilter()
+    image = LabelFilter(image_id=3)
+    return {
+        "open and close, read-only": best(lambda: Store.open(store.root, read_only=True).close()),
+        "50 lowest mask quality of a class at a step": best(
+            lambda: find_labels(store, run_id, page, limit=50)
+        ),
+        "one image through all steps, first 48": best(
+            lambda: find_labels(store, run_id, image, sort="step")
+        ),
+        "what-if columns of all labels": best(
+            lambda: label_columns(store, run_id, everything, WHAT_IF)
+        ),
+        "a curve, thinned to 1,000 points": best(lambda: scalar_series(store, run_id, ["loss"])),
+    }
+
+
+def best(act: Callable[[], object]) -> str:
+    times: list[float] = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - begin)
+    return f"{min(times) * 1e3:.2f}  (first {times[0] * 1e3:.2f})"
+
+
+def report(title: str, rows: dict[str, str]) -> None:
+    lines = [title, *(f"  {name:<46}{value}" for name, value in rows.items())]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:]))
