@@ -18,6 +18,7 @@ from app.commands.runs import steps_done
 from app.commands.terminal import (
     CommandFailed,
     duration,
+    kind_name,
     note,
     number,
     percent,
@@ -72,7 +73,7 @@ def say_comparison(result: Comparison) -> None:
     """Two tables and a sentence."""
     say()
     say_table(
-        ("on validation images", "AP", "AP50", *(kind.name.title() for kind in JUDGED)),
+        ("on validation images", "AP", "AP50", *(kind_name(kind) for kind in JUDGED)),
         [_scores(one) for one in result.outcomes],
     )
     say()
@@ -80,7 +81,7 @@ def say_comparison(result: Comparison) -> None:
         (
             f"pseudo-labels since step {result.since_step}",
             *("kept", "precision", "recall"),
-            *(kind.name.title() for kind in JUDGED),
+            *(kind_name(kind) for kind in JUDGED),
         ),
         [_labels(one) for one in result.outcomes],
     )

@@ -18,7 +18,7 @@ from app.commands.options import (
     open_reader,
     window_in_words,
 )
-from app.commands.terminal import CommandFailed, percent, say, say_json, say_table
+from app.commands.terminal import CommandFailed, kind_name, percent, say, say_json, say_table
 from lab.datasets.records import BoolArray, Category, ErrorKind, IntArray
 from lab.store.queries import (
     LabelFilter,
@@ -104,7 +104,7 @@ def find_mistakes(
 def _say_breakdowns(title: str, sets: dict[str, Breakdown]) -> None:
     say()
     say_table(
-        (title, "labels", *(kind.name.title() for kind in KINDS), "duplicates"),
+        (title, "labels", *(kind_name(kind) for kind in KINDS), "duplicates"),
         [
             (name, one.total, *(_share(one, kind) for kind in KINDS), one.duplicates)
             for name, one in sets.items()
@@ -126,7 +126,7 @@ def _say_mistakes(run: RunRow, mistakes: list[LabelRow]) -> None:
         [
             (
                 class_name(run.categories, one.label),
-                one.kind.name.title(),
+                kind_name(one.kind),
                 one.step,
                 one.image_id,
                 f"{one.score:.2f}",

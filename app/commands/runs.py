@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.options import Json, RunKey, StoreRoot, open_reader
-from app.commands.terminal import duration, note, number, percent, say, say_json, say_table
+from app.commands.terminal import (
+    duration,
+    kind_name,
+    note,
+    number,
+    percent,
+    say,
+    say_json,
+    say_table,
+)
 from lab.config import RunConfig, flatten
 from lab.datasets.records import ErrorKind
 from lab.store.queries import (
@@ -112,7 +121,7 @@ def _say_scores(scores: list[EvaluationRow]) -> None:
 
 
 def _summary_in_words(last: StepSummary) -> str:
-    kinds = ", ".join(f"{kind.name.title()} {last.kept_kinds.get(kind, 0)}" for kind in KINDS)
+    kinds = ", ".join(f"{kind_name(kind)} {last.kept_kinds.get(kind, 0)}" for kind in KINDS)
     return (
         f"step {last.step}: {last.kept} of {last.candidates} candidates kept on {last.images} "
         f"images, precision {percent(last.precision)}, recall {percent(last.recall)} ({kinds})"

@@ -12,6 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lab.datasets.records import ErrorKind
+
+PIPE_WIDTH = 240
+"""Characters of a line where nobody's terminal says how wide it is."""
+
 
 class WrongUse(ValueError):
     """The command line makes no sense; the message says what to write instead. Exit code 2."""
@@ -59,10 +64,13 @@ def say_table(
     """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for index, heading in enumerate(headings):
-        table.add_column(Text(heading), justify="left" if index < words else "right")
+        side = "left" if index < words else "right"
+        table.add_column(Text(heading), justify=side, overflow="fold", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
     console.print(table)
 
 
@@ -74,6 +82,11 @@ def number(value: float | None, digits: int = 1) -> str:
 def percent(value: float | None) -> str:
     """A share in [0, 1] as per cent, or a dash."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def kind_name(kind: ErrorKind) -> str:
+    """Cor, Loc, Sim, Oth, BG: as the paper writes them."""
+    return "BG" if kind is ErrorKind.BG else kind.name.title()
 
 
 def duration(seconds: float | None) -> str:

@@ -19,7 +19,15 @@ from app.commands.options import (
     open_reader,
     window_in_words,
 )
-from app.commands.terminal import CommandFailed, WrongUse, percent, say, say_json, say_table
+from app.commands.terminal import (
+    CommandFailed,
+    WrongUse,
+    kind_name,
+    percent,
+    say,
+    say_json,
+    say_table,
+)
 from app.thresholds import Thresholds, thresholds_of
 from lab.analysis.what_if import JUDGED, Answer, passes
 from lab.store.queries import get_run
@@ -62,7 +70,7 @@ def what_if(
         candidates = load_candidates(store, row, first, last)
     if len(candidates) == 0:
         where = window_in_words(first, last)
-        raise CommandFailed(f"run {row.run_id} has no pseudo-labels in {where}")
+        raise CommandFailed(f"run {row.run_id} has no pseudo-labels to keep in {where}")
     own = thresholds_of(row.config)
     cases = [_own_case(candidates, own)]
     if coupled is not None:
@@ -106,7 +114,7 @@ def _best_case(candidates: Candidates) -> list[Case]:
 
 def _say_cases(cases: list[Case]) -> None:
     say_table(
-        ("", "thresholds", "kept", "precision", "recall", *(kind.name.title() for kind in JUDGED)),
+        ("", "thresholds", "kept", "precision", "recall", *(kind_name(kind) for kind in JUDGED)),
         [
             (
                 case.name,
