@@ -5,3 +5,5 @@ from __future__ import annotations
 from pathlib import Path
 
 SHAPES_BACKBONE = Path(__file__).with_name("shapes_backbone.safetensors")
+
+TINY_CLIP = Path(__file__).with_name("tiny_clip.safetensors")
