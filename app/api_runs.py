@@ -14,6 +14,7 @@ from app.thresholds import PAPER_CLASS_THRESHOLD, PAPER_MASK_THRESHOLD, threshol
 from lab.datasets.records import LabelSource
 from lab.store.queries import (
     RunRow,
+    StepSummary,
     checkpoints,
     evaluations,
     events,
@@ -119,13 +120,14 @@ def live_scalars(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.startswith(("loss/", "sys/", "time/", "lr", "train/"))]
 
 
-def summary_entry(summary: Any) -> dict[str, Any]:
+def summary_entry(summary: StepSummary) -> dict[str, Any]:
     """One step's label counts; error kinds by lower-case name."""
     return {
         "step": summary.step,
         "images": summary.images,
         "candidates": summary.candidates,
         "kept": summary.kept,
+        "right": summary.kept_right,
         "truths": summary.truths,
         "found": summary.found,
         "kinds": {kind.name.lower(): count for kind, count in summary.kept_kinds.items()},

@@ -34,6 +34,7 @@ COLUMNS = (
     *("class_quality", "mask_quality", "score", "kind", "duplicate"),
     *("gt_id", "area", "image_id", "step"),
 )
+QUALITIES = ("class_quality", "mask_quality", "score")
 EVERY_STEP = 1_000_000_000
 
 Quality = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -116,11 +117,15 @@ def planes(store: Store, run: RunRow, question: WindowQuestion) -> dict[str, Any
 def columns_of(
     store: Store, run: RunRow, window: StepWindow, label: int | None, names: tuple[str, ...]
 ) -> Columns:
-    """The window's labels that a threshold can let in or keep out: masks too small are neither."""
+    """The window's labels that a threshold can let in or keep out: masks too small are neither.
+
+    A quality that was never measured counts as 0: no threshold above lets it in.
+    """
     wanted = LabelFilter(
         source=LabelSource.PSEUDO, first_step=window.first, last_step=window.last, label=label
     )
     columns = label_columns(store, run.run_id, wanted, names)
+    columns |= {name: np.nan_to_num(columns[name]) for name in QUALITIES}
     fits = columns["area"] > min_area_of(run.config)
     return columns if fits.all() else {name: column[fits] for name, column in columns.items()}
 
@@ -143,7 +148,7 @@ def count_truths(store: Store, run_id: str, window: StepWindow) -> int:
 
 
 def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any]:
-    """The labels that would enter and leave, the best coupled score first, with their masks."""
+    """How many labels would enter and leave, and a fair sample of each with masks."""
     window = choose_window(
         label_steps(store, run.run_id, LabelSource.PSEUDO), question.it, question.span
     )
@@ -153,7 +158,7 @@ def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any
     sides: dict[str, Any] = {}
     images: dict[int, Any] = {}
     for name, chosen in zip(("enter", "leave"), moved(labels, question), strict=True):
-        rows = rows_of(labels, best(labels["score"], chosen, question.size))
+        rows = rows_of(labels, even_sample(labels["score"], chosen, question.size))
         entries, shown = label_entries(store, run.run_id, rows)
         sides[name] = {"total": int(chosen.sum()), "rows": entries}
         images |= shown
@@ -175,9 +180,8 @@ def moved(labels: Columns, question: MovingQuestion) -> tuple[BoolArray, BoolArr
     )
 
 
-def best(score: FloatArray, chosen: BoolArray, size: int) -> IntArray:
-    """Places of the chosen labels with the highest score, at most `size`, best first."""
+def even_sample(score: FloatArray, chosen: BoolArray, size: int) -> IntArray:
+    """Places of at most `size` chosen labels, evenly from the highest score to the lowest."""
     places = np.flatnonzero(chosen)
-    if len(places) > size:
-        places = places[np.argpartition(-score[places], size - 1)[:size]]
-    return places[np.argsort(-score[places], kind="stable")]
+    ordered = places[np.argsort(-score[places], kind="stable")]
+    return ordered[np.linspace(0, len(ordered) - 1, min(size, len(ordered)), dtype=np.int64)]

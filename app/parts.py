@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradio as gr
-from gradio.components import Navbar
 
 STATIC = Path(__file__).parent / "static"
 
@@ -25,6 +24,5 @@ def part(module: str) -> gr.HTML:
 
 def frame(module: str) -> None:
     """Lay a page out inside the caller's Blocks: the bar that all pages share, then the page."""
-    Navbar(visible=False)
     part("bar")
     part(module)

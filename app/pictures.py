@@ -52,6 +52,9 @@ class Pictures:
             self._keep(key, made)
         return made
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def _keep(self, key: tuple[Path, int, int], made: Picture) -> None:
         if key not in self._kept:
             self._kept[key] = made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import gradio as gr
@@ -33,30 +34,38 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
     app.include_router(api_pictures.router(root))
     explain_errors(app)
     serve_static(app)
-    gr.mount_gradio_app(
-        app,
-        build_pages(),
-        path="/",
-        theme=Base(font=SYSTEM_SANS, font_mono=SYSTEM_MONO),
-        css_paths=[STATIC / "app.css"],
-        head_paths=[STATIC / "head.html"],
-        favicon_path=str(STATIC / "favicon.svg"),
-        footer_links=[],
-        show_error=True,
-    )
+    mount_pages(app)
     app.add_middleware(Guard, credentials=credentials)
     return app
+
+
+def mount_pages(app: FastAPI) -> None:
+    """Put Gradio at the root; routes that are there already come first."""
+    with warnings.catch_warnings():
+        # Several pages rule out its server-side rendering, which we do not ask for.
+        warnings.filterwarnings("ignore", message="SSR mode is not supported")
+        gr.mount_gradio_app(
+            app,
+            build_pages(),
+            path="/",
+            theme=Base(font=SYSTEM_SANS, font_mono=SYSTEM_MONO),
+            css_paths=[STATIC / "app.css"],
+            head_paths=[STATIC / "head.html"],
+            favicon_path=str(STATIC / "favicon.svg"),
+            footer_links=[],
+            ssr_mode=False,
+        )
 
 
 def build_pages() -> gr.Blocks:
     """One Gradio app, one route per page."""
     with gr.Blocks(title="seglab", analytics_enabled=False, fill_width=True) as pages:
         runs.build()
-    with pages.route(live.TITLE, "/live"):
+    with pages.route(live.TITLE, "/live", show_in_navbar=False):
         live.build()
-    with pages.route(labels.TITLE, "/labels"):
+    with pages.route(labels.TITLE, "/labels", show_in_navbar=False):
         labels.build()
-    with pages.route(what_if.TITLE, "/what-if"):
+    with pages.route(what_if.TITLE, "/what-if", show_in_navbar=False):
         what_if.build()
     return pages
 

@@ -22,15 +22,22 @@ export function getNumber(name, otherwise = null) {
 
 /** Set parameters (null, "" and [] remove them) and tell everybody who listens. */
 export function change(changes) {
+  note(changes);
+  for (const listener of listeners) listener(Object.keys(changes));
+}
+
+/** Set parameters that nobody else cares about: no listener is told. */
+export function note(changes) {
   const query = merged(new URLSearchParams(location.search), changes);
   history.replaceState(history.state, "", href(location.pathname, query));
-  for (const listener of listeners) listener(Object.keys(changes));
 }
 
 /** Where a page is, with what all pages share plus `changes`. */
 export function link(path, changes = {}) {
   const now = new URLSearchParams(location.search);
-  const query = new URLSearchParams(SHARED.filter((name) => now.has(name)).map((name) => [name, now.get(name)]));
+  const query = new URLSearchParams(
+    SHARED.filter((name) => now.has(name)).map((name) => [name, now.get(name)]),
+  );
   return href(path, merged(query, changes));
 }
 

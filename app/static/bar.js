@@ -12,29 +12,61 @@ const PAGES = [
   { path: "/what-if", name: "What-if", title: "What other thresholds would keep" },
 ];
 
-const SPANS = [["1", "this step"], ["10", "10 steps"], ["100", "100 steps"], ["1000", "1,000 steps"], ["0", "all so far"]];
+const SPANS = [
+  ["1", "this step"],
+  ["10", "10 steps"],
+  ["100", "100 steps"],
+  ["1000", "1,000 steps"],
+  ["0", "all so far"],
+];
 
 export function mount(element) {
   const here = PAGES.find((page) => page.path === location.pathname) ?? PAGES[0];
-  const links = PAGES.map((page) => h("a", { href: page.path, title: page.title, "aria-current": page === here ? "page" : null }, page.name));
+  const links = PAGES.map((page) =>
+    h(
+      "a",
+      { href: page.path, title: page.title, "aria-current": page === here ? "page" : null },
+      page.name,
+    ),
+  );
   const controls = buildControls(here.name);
   element.append(
-    h("header", { class: "bar" },
-      h("a", { class: "brand", href: "/" }, h("span", { class: "brand-mark", "aria-hidden": "true" }), "seglab"),
+    h(
+      "header",
+      { class: "bar" },
+      h(
+        "a",
+        { class: "brand", href: "/" },
+        h("span", { class: "brand-mark", "aria-hidden": "true" }),
+        "seglab",
+      ),
       h("nav", { "aria-label": "Pages" }, links),
+      themeButton(),
       controls.node,
-      themeButton()),
+    ),
   );
-  const refreshLinks = () => links.forEach((link, index) => (link.href = address.link(PAGES[index].path)));
+  document.title = `${here.name} · seglab`;
+  const refreshLinks = () =>
+    links.forEach((link, index) => (link.href = address.link(PAGES[index].path)));
   address.onChange(refreshLinks);
-  listen(() => { refreshLinks(); controls.refresh(); });
-  start({ needsRun: here.name !== "Runs" }).then(() => { refreshLinks(); controls.refresh(); });
+  listen(() => {
+    refreshLinks();
+    controls.refresh();
+  });
+  start({ needsRun: here.name !== "Runs" }).then(() => {
+    refreshLinks();
+    controls.refresh();
+  });
 }
 
 function buildControls(page) {
-  const run = select("Run", [], "", (id) => address.change({ run: id, it: null, cls: null, pg: null }));
+  const run = select("Run", [], "", (id) =>
+    address.change({ run: id, it: null, cls: null, pg: null }),
+  );
   const steps = stepControls();
-  const classes = select("Class", [["", "every class"]], "", (cls) => address.change({ cls, pg: null }));
+  const classes = select("Class", [["", "every class"]], "", (cls) =>
+    address.change({ cls, pg: null }),
+  );
   const node = h("div", { class: "controls" }, field("Run", run));
   if (page === "Labels" || page === "What-if") node.append(steps.node, field("Class", classes));
   const refresh = () => {
@@ -46,9 +78,17 @@ function buildControls(page) {
   return { node, refresh };
 }
 
-const field = (label, ...controls) => h("label", { class: "field" }, h("span", {}, label), controls);
+const field = (label, ...controls) =>
+  h("label", { class: "field" }, h("span", {}, label), controls);
 
-const runOptions = () => session.runs.map((run) => [run.run_id, `${run.name} · ${run.status} · ${run.run_id}`]);
+/** Names are for people and may repeat; then the id says which is which. */
+function runOptions() {
+  const isTwin = (run) => session.runs.some((other) => other !== run && other.name === run.name);
+  return session.runs.map((run) => [
+    run.run_id,
+    `${run.name}, ${isTwin(run) ? `${run.run_id}, ` : ""}${run.status}`,
+  ]);
+}
 
 const classOptions = () => [
   ["", "every class"],
@@ -56,22 +96,48 @@ const classOptions = () => [
 ];
 
 function stepControls() {
-  const slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Step", id: "step-slider" });
+  const slider = h("input", {
+    type: "range",
+    min: 0,
+    max: 0,
+    step: 1,
+    "aria-label": "Step",
+    id: "step-slider",
+  });
   const number = h("output", { class: "step-number", id: "step-number" });
-  const live = h("button", { type: "button", class: "chip", id: "follow", title: "Always show the latest recorded step" }, "latest");
-  const window = select("How many steps, ending there", SPANS, String(span()), (value) => address.change({ span: value, pg: null }));
+  const live = h(
+    "button",
+    { type: "button", class: "chip", id: "follow", title: "Always show the latest recorded step" },
+    "latest",
+  );
+  const window = select("How many steps, ending there", SPANS, String(span()), (value) =>
+    address.change({ span: value, pg: null }),
+  );
   slider.addEventListener("input", () => setText(number, count(session.steps[slider.value])));
-  slider.addEventListener("change", () => address.change({ it: session.steps[slider.value], pg: null }));
-  live.addEventListener("click", () => address.change({ it: following() ? shownStep() : null, pg: null }));
+  slider.addEventListener("change", () =>
+    address.change({ it: session.steps[slider.value], pg: null }),
+  );
+  live.addEventListener("click", () =>
+    address.change({ it: following() ? shownStep() : null, pg: null }),
+  );
   const refresh = () => {
     slider.max = Math.max(0, session.steps.length - 1);
     slider.disabled = session.steps.length < 2;
-    if (document.activeElement !== slider || following()) slider.value = session.steps.indexOf(shownStep());
+    if (document.activeElement !== slider || following())
+      slider.value = session.steps.indexOf(shownStep());
     setText(number, count(shownStep()));
     live.setAttribute("aria-pressed", String(following()));
     window.value = String(span());
   };
-  const node = h("div", { class: "field steps" }, h("span", {}, "Up to step"), slider, number, live, window);
+  const node = h(
+    "div",
+    { class: "field steps" },
+    h("span", {}, "Up to step"),
+    slider,
+    number,
+    live,
+    window,
+  );
   return { node, refresh };
 }
 
@@ -85,5 +151,15 @@ function themeButton() {
     globalThis.dispatchEvent(new Event("lab-theme"));
   };
   apply();
-  return h("button", { type: "button", class: "icon", title: "Light or dark", "aria-label": "Light or dark", onclick: toggle }, "◐");
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "icon",
+      title: "Light or dark",
+      "aria-label": "Light or dark",
+      onclick: toggle,
+    },
+    "◐",
+  );
 }

@@ -16,10 +16,19 @@ function plotly() {
   return loading;
 }
 
-const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset" };
+const CONFIG = {
+  displaylogo: false,
+  responsive: true,
+  displayModeBar: false,
+  doubleClick: "reset",
+};
 
 /** Draw traces into a node, or the sentence `empty` when there is nothing to draw. */
-export async function drawChart(node, traces, { empty, yTitle, range, marks = [], percent = false, stacked = false }) {
+export async function drawChart(
+  node,
+  traces,
+  { empty, yTitle, range, marks = [], percent = false, stacked = false },
+) {
   const Plotly = await plotly();
   if (!traces.some((trace) => trace.x.length > 0)) {
     if (node.dataset.drawn) Plotly.purge(node);
@@ -35,27 +44,62 @@ export async function drawChart(node, traces, { empty, yTitle, range, marks = []
 }
 
 function layout({ yTitle, range, marks, percent, stacked }) {
-  const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), tickfont: { size: 11 } };
+  const showLegend = !stacked;
+  const axis = {
+    gridcolor: colour("line"),
+    zerolinecolor: colour("line"),
+    linecolor: colour("line"),
+    tickfont: { size: 11 },
+  };
   return {
     uirevision: "kept",
-    margin: { l: 52, r: 14, t: 8, b: 34 },
+    margin: { l: 52, r: 14, t: showLegend ? 34 : 8, b: 34 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: colour("soft") },
     hovermode: "x unified",
-    hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 } },
-    showlegend: !stacked,
-    legend: { orientation: "h", y: 1.14, x: 0, font: { size: 11 } },
+    hoverlabel: {
+      bgcolor: colour("card"),
+      bordercolor: colour("line"),
+      font: { color: colour("ink"), size: 12 },
+    },
+    showlegend: showLegend,
+    legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0, font: { size: 11 } },
     xaxis: { ...axis, title: { text: "step", font: { size: 11 }, standoff: 4 }, showgrid: false },
-    yaxis: { ...axis, title: { text: yTitle, font: { size: 11 }, standoff: 6 }, range, tickformat: percent ? ".0%" : undefined, rangemode: "tozero" },
+    yaxis: {
+      ...axis,
+      title: { text: yTitle, font: { size: 11 }, standoff: 6 },
+      range,
+      tickformat: percent ? ".0%" : undefined,
+      rangemode: "tozero",
+    },
     shapes: marks.map(markLine),
     annotations: marks.filter((mark) => mark.text).map(markText),
   };
 }
 
-const markLine = ({ step }) => ({ type: "line", x0: step, x1: step, yref: "paper", y0: 0, y1: 1, line: { color: colour("soft"), width: 1, dash: "dot" } });
+const markLine = ({ step }) => ({
+  type: "line",
+  x0: step,
+  x1: step,
+  yref: "paper",
+  y0: 0,
+  y1: 1,
+  line: { color: colour("soft"), width: 1, dash: "dot" },
+  opacity: 0.35,
+  layer: "below",
+});
 
-const markText = ({ step, text }) => ({ x: step, yref: "paper", y: 1, yanchor: "top", xanchor: "left", text: escapeHtml(text), showarrow: false, font: { size: 10, color: colour("soft") } });
+const markText = ({ step, text }) => ({
+  x: step,
+  yref: "paper",
+  y: 1,
+  yanchor: "top",
+  xanchor: "left",
+  text: escapeHtml(text),
+  showarrow: false,
+  font: { size: 10, color: colour("soft") },
+});
 
 /** Plotly reads a little HTML in texts; names from data must stay text. */
 export function escapeHtml(text) {
@@ -65,7 +109,11 @@ export function escapeHtml(text) {
 /** A line trace. `style` may set width, dash, opacity, markers. */
 export function line(name, x, y, tint, style = {}) {
   return {
-    type: "scatter", name: escapeHtml(name), x, y, connectgaps: false,
+    type: "scatter",
+    name: escapeHtml(name),
+    x,
+    y,
+    connectgaps: false,
     mode: style.markers ? "lines+markers" : "lines",
     marker: { size: 5 },
     opacity: style.opacity ?? 1,
@@ -78,5 +126,15 @@ export function line(name, x, y, tint, style = {}) {
 
 /** One band of a stacked area whose bands add up to 1. */
 export function band(name, x, y, tint) {
-  return { type: "scatter", name: escapeHtml(name), x, y, stackgroup: "one", mode: "lines", line: { width: 0.5, color: tint }, fillcolor: tint, hovertemplate: "%{y:.0%}" };
+  return {
+    type: "scatter",
+    name: escapeHtml(name),
+    x,
+    y,
+    stackgroup: "one",
+    mode: "lines",
+    line: { width: 0.5, color: tint },
+    fillcolor: tint,
+    hovertemplate: "%{y:.0%}",
+  };
 }

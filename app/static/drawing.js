@@ -11,7 +11,10 @@ export function loadImage(url) {
   if (!images.has(url)) {
     const image = new Image();
     image.src = url;
-    images.set(url, image.decode().then(() => image));
+    images.set(
+      url,
+      image.decode().then(() => image),
+    );
     if (images.size > MAX_IMAGES) images.delete(images.keys().next().value);
   }
   return images.get(url);
@@ -46,7 +49,11 @@ export function wholeImage(image, aspect) {
 function shiftInside(view, image) {
   const slide = (start, length, limit) =>
     length >= limit ? (limit - length) / 2 : Math.min(Math.max(0, start), limit - length);
-  return { ...view, x: slide(view.x, view.width, image.width), y: slide(view.y, view.height, image.height) };
+  return {
+    ...view,
+    x: slide(view.x, view.width, image.width),
+    y: slide(view.y, view.height, image.height),
+  };
 }
 
 /** Draw the view of an image, then each mark over it. `picture` may be smaller than `image`. */
@@ -73,13 +80,14 @@ export function drawView(canvas, picture, image, view, marks) {
 export function drawMark(context, mark, scale) {
   const path = mark.mask ? outline(mark.mask) : boxPath(mark.box);
   const tint = mark.truth ? colour("truth") : kindColour(mark.kind);
-  const line = (mark.strong ? 3 : mark.faint ? 1.25 : 2) / scale;
+  const line = (mark.strong ? 3 : mark.faint ? 1.5 : 2) / scale;
   context.save();
-  context.globalAlpha = mark.faint ? 0.7 : 1;
-  if (mark.kept || mark.truth || mark.strong) fillPath(context, path, tint, mark.faint ? 0.12 : mark.strong ? 0.34 : 0.24);
+  context.globalAlpha = mark.faint ? 0.85 : 1;
+  if (mark.kept || mark.truth || mark.strong)
+    fillPath(context, path, tint, mark.faint ? 0.16 : mark.strong ? 0.36 : 0.24);
   context.lineJoin = "round";
   context.setLineDash(mark.kept || mark.truth ? [] : [6 / scale, 4 / scale]);
-  strokePath(context, path, "rgba(0, 0, 0, 0.55)", line + 2 / scale);
+  strokePath(context, path, "rgba(0, 0, 0, 0.5)", line + 1.5 / scale);
   strokePath(context, path, tint, line);
   context.restore();
 }

@@ -27,7 +27,9 @@ export class Histogram {
   }
 
   #read(counts, stride, offset) {
-    return Object.fromEntries(this.planes.map((name, plane) => [name, counts[plane * stride + offset]]));
+    return Object.fromEntries(
+      this.planes.map((name, plane) => [name, counts[plane * stride + offset]]),
+    );
   }
 
   /** One metric at all pairs: Float64Array, class index * 101 + mask index; NaN where undefined. */
@@ -43,7 +45,8 @@ export class Histogram {
   bestF1() {
     const scores = this.plane("f1");
     let best = -1;
-    for (let at = 0; at < scores.length; at += 1) if (scores[at] > (best < 0 ? 0 : scores[best])) best = at;
+    for (let at = 0; at < scores.length; at += 1)
+      if (scores[at] > (best < 0 ? 0 : scores[best])) best = at;
     return best < 0 ? null : { classIndex: Math.floor(best / SIDE), maskIndex: best % SIDE };
   }
 
@@ -55,7 +58,10 @@ export class Histogram {
       while (index < SIDE - 1 && count(index + 1) === total) index += 1;
       return Math.min(80, 10 * Math.floor(index / 10));
     };
-    return { classIndex: first((i) => kept(this.at(i, 0))), maskIndex: first((i) => kept(this.at(0, i))) };
+    return {
+      classIndex: first((i) => kept(this.at(i, 0))),
+      maskIndex: first((i) => kept(this.at(0, i))),
+    };
   }
 }
 

@@ -30,4 +30,5 @@ function sentence(body, response) {
 }
 
 export const runPath = (run, rest = "") => `runs/${encodeURIComponent(run)}${rest}`;
-export const pictureUrl = (run, image, side) => `/lab/${runPath(run, `/pictures/${image}?side=${side}`)}`;
+export const pictureUrl = (run, image, side) =>
+  `/lab/${runPath(run, `/pictures/${image}?side=${side}`)}`;

@@ -1,12 +1,37 @@
 // The kinds of error, in words first. Colours live in app.css so that both themes can choose.
 
 export const KINDS = [
-  { key: "cor", code: "Cor", name: "Right", words: "right class, and the mask covers at least half of the true object" },
-  { key: "loc", code: "Loc", name: "Badly placed", words: "right class, but the mask overlaps the true object by only 10 to 50 %" },
-  { key: "sim", code: "Sim", name: "Look-alike", words: "on a real object, but called by the name of a similar class" },
+  {
+    key: "cor",
+    code: "Cor",
+    name: "Right",
+    words: "right class, and the mask covers at least half of the true object",
+  },
+  {
+    key: "loc",
+    code: "Loc",
+    name: "Badly placed",
+    words: "right class, but the mask overlaps the true object by only 10 to 50 %",
+  },
+  {
+    key: "sim",
+    code: "Sim",
+    name: "Look-alike",
+    words: "on a real object, but called by the name of a similar class",
+  },
   { key: "oth", code: "Oth", name: "Wrong class", words: "on a real object of an unrelated class" },
-  { key: "bg", code: "BG", name: "Nothing there", words: "on background: no object overlaps it by 10 %" },
-  { key: "ignored", code: "Ign", name: "On a crowd", words: "on a region marked as crowd; counts neither way" },
+  {
+    key: "bg",
+    code: "BG",
+    name: "Nothing there",
+    words: "on background: no object overlaps it by 10 %",
+  },
+  {
+    key: "ignored",
+    code: "Ign",
+    name: "On a crowd",
+    words: "on a region marked as crowd; counts neither way",
+  },
   { key: "unknown", code: "?", name: "Not judged", words: "there is no truth to compare with" },
 ];
 

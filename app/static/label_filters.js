@@ -12,8 +12,13 @@ const QUALITIES = [
 ];
 
 export const SORTS = [
-  ["mask_quality", "mask quality"], ["class_quality", "class quality"], ["score", "class × mask quality"],
-  ["uncertainty", "pixel uncertainty"], ["true_iou", "true overlap (IoU)"], ["area", "mask area"], ["step", "step"],
+  ["mask_quality", "mask quality"],
+  ["class_quality", "class quality"],
+  ["score", "class × mask quality"],
+  ["uncertainty", "pixel uncertainty"],
+  ["true_iou", "true overlap (IoU)"],
+  ["area", "mask area"],
+  ["step", "step"],
 ];
 
 /** The filters' part of a question to /lab/runs/{run}/labels. */
@@ -40,7 +45,15 @@ const change = (changes) => address.change({ ...changes, pg: null });
 
 export function buildFilters() {
   const node = h("aside", { class: "side card", "aria-label": "Filters" });
-  const build = () => node.replaceChildren(keptFilter(), kindFilter(), ruleFilter(), changedFilter(), rangeFilter(), clearButton(build));
+  const build = () =>
+    node.replaceChildren(
+      keptFilter(),
+      kindFilter(),
+      ruleFilter(),
+      changedFilter(),
+      rangeFilter(),
+      clearButton(build),
+    );
   build();
   return node;
 }
@@ -50,17 +63,33 @@ function group(title, ...content) {
 }
 
 function keptFilter() {
-  const options = [["", "all"], ["true", "kept"], ["false", "dropped"]];
-  return group("Kept for training?", segmented("Kept for training?", options, address.get("kept") ?? "", (kept) => change({ kept })));
+  const options = [
+    ["", "all"],
+    ["true", "kept"],
+    ["false", "dropped"],
+  ];
+  return group(
+    "Kept for training?",
+    segmented("Kept for training?", options, address.get("kept") ?? "", (kept) => change({ kept })),
+  );
 }
 
 function kindFilter() {
-  const chips = KINDS.filter((kind) => kind.key !== "ignored").map((kind) => chip("kind", kind.key, kind.name, describe(kind), `var(--lab-kind-${kind.key})`));
+  const chips = KINDS.filter((kind) => kind.key !== "ignored").map((kind) =>
+    chip("kind", kind.key, kind.name, describe(kind), `var(--lab-kind-${kind.key})`),
+  );
   return group("Right or wrong (against hidden truth)", h("div", { class: "chips" }, chips));
 }
 
 function ruleFilter() {
-  return group("Dropped because", h("div", { class: "chips" }, RULES.map((rule) => chip("rule", rule.key, rule.name))));
+  return group(
+    "Dropped because",
+    h(
+      "div",
+      { class: "chips" },
+      RULES.map((rule) => chip("rule", rule.key, rule.name)),
+    ),
+  );
 }
 
 function chip(parameter, value, text, title, tint) {
@@ -71,29 +100,64 @@ function chip(parameter, value, text, title, tint) {
     button.setAttribute("aria-pressed", String(isOn()));
   };
   const dot = tint ? h("i", { class: "dot", style: { "--tint": tint } }) : null;
-  const button = h("button", { type: "button", class: "chip", title, "aria-pressed": String(isOn()), data: { filter: `${parameter}-${value}` }, onclick: toggle }, dot, text);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "chip",
+      title,
+      "aria-pressed": String(isOn()),
+      data: { filter: `${parameter}-${value}` },
+      onclick: toggle,
+    },
+    dot,
+    text,
+  );
   return button;
 }
 
 function changedFilter() {
-  const box = h("input", { type: "checkbox", checked: address.get("changed") === "true", onchange: () => change({ changed: box.checked ? "true" : null }) });
+  const box = h("input", {
+    type: "checkbox",
+    checked: address.get("changed") === "true",
+    onchange: () => change({ changed: box.checked ? "true" : null }),
+  });
   return group("Correction", h("label", { class: "check" }, box, "class was changed by CLIP"));
 }
 
 function rangeFilter() {
-  return group("Scores between", QUALITIES.map(([column, text, title]) => {
-    const [low, high] = bounds(column);
-    const input = (value, name) => h("input", { type: "number", min: 0, max: 1, step: 0.01, value, "aria-label": `${name} ${text}`, onchange: () => write() });
-    const from = input(low, "least");
-    const to = input(high, "most");
-    const write = () => change({ [column]: from.value || to.value ? `${from.value}..${to.value}` : null });
-    return h("div", { class: "range", title }, text, from, "–", to);
-  }));
+  return group(
+    "Scores between",
+    QUALITIES.map(([column, text, title]) => {
+      const [low, high] = bounds(column);
+      const input = (value, name) =>
+        h("input", {
+          type: "number",
+          min: 0,
+          max: 1,
+          step: 0.01,
+          value,
+          "aria-label": `${name} ${text}`,
+          onchange: () => write(),
+        });
+      const from = input(low, "least");
+      const to = input(high, "most");
+      const write = () =>
+        change({ [column]: from.value || to.value ? `${from.value}..${to.value}` : null });
+      return h("div", { class: "range", title }, text, from, "–", to);
+    }),
+  );
 }
 
 function clearButton(rebuild) {
   const clear = () => {
-    change({ kind: null, rule: null, kept: null, changed: null, ...Object.fromEntries(QUALITIES.map(([column]) => [column, null])) });
+    change({
+      kind: null,
+      rule: null,
+      kept: null,
+      changed: null,
+      ...Object.fromEntries(QUALITIES.map(([column]) => [column, null])),
+    });
     rebuild();
   };
   return h("button", { type: "button", class: "button", onclick: clear }, "Clear filters");
@@ -101,9 +165,46 @@ function clearButton(rebuild) {
 
 /** What to sort by, which end first, how to show and how many. */
 export function buildToolbar(onLook) {
-  const sort = select("Sort by", SORTS, address.get("sort") ?? "mask_quality", (value) => change({ sort: value }));
-  const order = segmented("Order", [["true", "highest first"], ["false", "lowest first"]], address.get("desc") ?? "true", (desc) => change({ desc }));
-  const look = segmented("Show", [["", "crop"], ["whole", "whole image"]], address.get("look") ?? "", (value) => { address.change({ look: value }); onLook(); });
-  const size = select("Per page", [["24", "24 per page"], ["48", "48 per page"], ["60", "60 per page"]], address.get("size") ?? "24", (value) => change({ size: value }));
-  return h("div", { class: "toolbar" }, h("label", { class: "field" }, h("span", {}, "Sort by"), sort), order, look, size);
+  const sort = select("Sort by", SORTS, address.get("sort") ?? "mask_quality", (value) =>
+    change({ sort: value }),
+  );
+  const order = segmented(
+    "Order",
+    [
+      ["true", "highest first"],
+      ["false", "lowest first"],
+    ],
+    address.get("desc") ?? "true",
+    (desc) => change({ desc }),
+  );
+  const look = segmented(
+    "Show",
+    [
+      ["", "crop"],
+      ["whole", "whole image"],
+    ],
+    address.get("look") ?? "",
+    (value) => {
+      address.change({ look: value });
+      onLook();
+    },
+  );
+  const size = select(
+    "Per page",
+    [
+      ["24", "24 per page"],
+      ["48", "48 per page"],
+      ["60", "60 per page"],
+    ],
+    address.get("size") ?? "24",
+    (value) => change({ size: value }),
+  );
+  return h(
+    "div",
+    { class: "toolbar" },
+    h("label", { class: "field" }, h("span", {}, "Sort by"), sort),
+    order,
+    look,
+    size,
+  );
 }

@@ -12,8 +12,18 @@ const TILE_SIDE = 640;
 /** A button with a canvas; `whole` shows the entire image instead of a crop. */
 export function labelTile(run, label, image, { whole = false, small = false, onOpen }) {
   const canvas = h("canvas", { "aria-hidden": "true" });
-  const tile = h("button", { type: "button", class: "label-tile", title: tooltip(label), data: { label: label.id }, onclick: () => onOpen(label, tile) },
-    canvas, small ? shortCaption(label) : caption(label));
+  const tile = h(
+    "button",
+    {
+      type: "button",
+      class: "label-tile",
+      title: tooltip(label),
+      data: { label: label.id },
+      onclick: () => onOpen(label, tile),
+    },
+    canvas,
+    small ? shortCaption(label) : caption(label),
+  );
   tile.draw = () => paint(canvas, run, label, image, whole);
   return tile;
 }
@@ -36,26 +46,50 @@ async function paint(canvas, run, label, image, whole) {
 
 export function classText(label) {
   if (label.label === label.label_before) return [className(label.label)];
-  return [h("s", { title: "before correction" }, className(label.label_before)), ` → ${className(label.label)}`];
+  return [
+    h("s", { title: "before correction" }, className(label.label_before)),
+    ` → ${className(label.label)}`,
+  ];
 }
 
 export function verdict(label) {
   const kind = kindOf(label.kind);
   const extra = label.duplicate ? ", again" : "";
-  const hint = label.duplicate ? `${describe(kind)}; but a better label already has this object` : describe(kind);
-  return h("span", { class: "verdict", title: hint }, h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }), kind.name + extra);
+  const hint = label.duplicate
+    ? `${describe(kind)}; but a better label already has this object`
+    : describe(kind);
+  return h(
+    "span",
+    { class: "verdict", title: hint },
+    h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }),
+    kind.name + extra,
+  );
 }
 
 function caption(label) {
-  return h("span", { class: "caption" },
+  return h(
+    "span",
+    { class: "caption" },
     h("span", { class: "class" }, classText(label)),
-    h("span", { class: "num hint" }, `mask ${score(label.mask_quality)} · class ${score(label.class_quality)}`),
+    h(
+      "span",
+      { class: "num hint" },
+      `mask ${score(label.mask_quality)} · class ${score(label.class_quality)}`,
+    ),
     verdict(label),
-    label.kept ? h("span", { class: "kept-mark" }, "kept") : h("span", { class: "why" }, `dropped: ${label.why}`));
+    label.kept
+      ? h("span", { class: "kept-mark" }, "kept")
+      : h("span", { class: "why" }, `dropped: ${label.why}`),
+  );
 }
 
 function shortCaption(label) {
-  return h("span", { class: "caption" }, h("span", { class: "class" }, classText(label)), verdict(label));
+  return h(
+    "span",
+    { class: "caption" },
+    h("span", { class: "class" }, classText(label)),
+    verdict(label),
+  );
 }
 
 function tooltip(label) {

@@ -13,8 +13,15 @@ import { buildViewer } from "./viewer.js";
 
 export function mount(element) {
   const page = buildPage();
-  const viewer = buildViewer(element, { onMove: (delta) => move(page, viewer, delta), onClose: () => focusTile(page) });
-  page.open = (label) => { page.current = label.id; viewer.open(session.run.run_id, label); };
+  const viewer = buildViewer(element, {
+    onMove: (delta) => move(page, viewer, delta),
+    onClose: () => close(page),
+  });
+  page.open = (label) => {
+    page.current = label.id;
+    address.note({ open: `${label.id}.${label.image_id}.${label.step}` });
+    viewer.open(session.run.run_id, label);
+  };
   page.update = latestOnly((signal) => update(page, signal));
   element.append(page.empty, page.node);
   page.toolbar.append(buildToolbar(() => showRows(page)));
@@ -28,18 +35,53 @@ export function mount(element) {
 }
 
 function buildPage() {
-  const page = { empty: h("div", {}), tally: h("span", { class: "hint", id: "labels-tally" }), gallery: h("div", { class: "gallery", id: "gallery" }), pager: h("div", { class: "pager" }), toolbar: h("div", {}), tiles: [], answer: null, current: null };
-  const intro = "Each tile is one thing the teacher believed to see. A solid, filled mask was kept and taught to the student; a dashed one was dropped. The colour says how right it was, judged afterwards by truth that training never sees.";
-  page.node = h("div", { class: "page", id: "labels-page" },
-    h("div", { class: "page-head" }, h("h1", {}, "Labels"), page.tally, h("p", { class: "hint" }, intro), legend()),
-    h("div", { class: "with-side" }, buildFilters(), h("div", { class: "rows" }, page.toolbar, page.gallery, page.pager)));
+  const page = {
+    empty: h("div", {}),
+    tally: h("span", { class: "hint", id: "labels-tally" }),
+    gallery: h("div", { class: "gallery", id: "gallery" }),
+    pager: h("div", { class: "pager" }),
+    toolbar: h("div", {}),
+    tiles: [],
+    answer: null,
+    current: null,
+  };
+  const intro =
+    "Each tile is one thing the teacher believed to see. A solid, filled mask was kept and taught to the student; a dashed one was dropped. The colour says how right it was, judged afterwards by truth that training never sees.";
+  page.node = h(
+    "div",
+    { class: "page", id: "labels-page" },
+    h(
+      "div",
+      { class: "page-head" },
+      h("h1", {}, "Labels"),
+      page.tally,
+      h("p", { class: "hint" }, intro),
+      legend(),
+    ),
+    h(
+      "div",
+      { class: "with-side" },
+      buildFilters(),
+      h("div", { class: "rows" }, page.toolbar, page.gallery, page.pager),
+    ),
+  );
   page.node.hidden = true;
   return page;
 }
 
 function legend() {
-  return h("div", { class: "legend" }, ERROR_KINDS.map((kind) =>
-    h("span", { title: describe(kind) }, h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }), `${kind.name} (${kind.code})`)));
+  return h(
+    "div",
+    { class: "legend" },
+    ERROR_KINDS.map((kind) =>
+      h(
+        "span",
+        { title: describe(kind) },
+        h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }),
+        `${kind.name} (${kind.code})`,
+      ),
+    ),
+  );
 }
 
 /** Run the newest call only: an older one still under way is aborted. */
@@ -63,10 +105,19 @@ async function update(page, signal) {
   page.node.hidden = missing !== null;
   if (missing) return;
   page.gallery.classList.add("busy");
-  const question = { ...windowQuestion(), ...filterQuestion(), size: address.get("size") ?? 24, pg: address.get("pg") };
+  const question = {
+    ...windowQuestion(),
+    ...filterQuestion(),
+    size: address.get("size") ?? 24,
+    pg: address.get("pg"),
+  };
   try {
     const answer = await ask(runPath(session.run.run_id, "/labels"), question, { signal });
-    if (JSON.stringify(answer) !== JSON.stringify(page.answer)) { page.answer = answer; showRows(page); }
+    if (JSON.stringify(answer) !== JSON.stringify(page.answer)) {
+      page.answer = answer;
+      showRows(page);
+    }
+    openFromAddress(page);
   } catch (problem) {
     if (signal.aborted) throw problem;
     page.answer = null;
@@ -76,12 +127,25 @@ async function update(page, signal) {
   }
 }
 
+/** A link may name a label to open: `open=id.image.step`. */
+function openFromAddress(page) {
+  const [id, image_id, step] = (address.get("open") ?? "").split(".").map(Number);
+  if (page.current === null && Number.isFinite(step)) page.open({ id, image_id, step });
+}
+
 function showRows(page) {
   const { answer } = page;
   if (!answer) return;
   const options = { whole: address.get("look") === "whole", onOpen: page.open };
-  page.tiles = answer.rows.map((label) => labelTile(session.run.run_id, label, answer.images[label.image_id], options));
-  fill(page.gallery, page.tiles.length ? page.tiles : notice("Nothing passes these filters", ["Take one away, or choose another step."]));
+  page.tiles = answer.rows.map((label) =>
+    labelTile(session.run.run_id, label, answer.images[label.image_id], options),
+  );
+  fill(
+    page.gallery,
+    page.tiles.length
+      ? page.tiles
+      : notice("Nothing passes these filters", ["Take one away, or choose another step."]),
+  );
   setText(page.tally, tallyText(answer));
   drawTiles(page.tiles);
   showPager(page);
@@ -89,7 +153,10 @@ function showRows(page) {
 
 function tallyText({ total, window }) {
   const first = Math.max(0, window.first);
-  const where = first === window.last ? `step ${count(first)}` : `steps ${count(first)} to ${count(window.last)}`;
+  const where =
+    first === window.last
+      ? `step ${count(first)}`
+      : `steps ${count(first)} to ${count(window.last)}`;
   return `${plural(total, "label")} of ${where}`;
 }
 
@@ -99,13 +166,23 @@ const pageCount = (page) => Math.max(1, Math.ceil((page.answer?.total ?? 0) / pa
 
 function showPager(page) {
   const turn = (delta) => address.change({ pg: pageNumber() + delta });
-  const button = (text, delta, allowed) => h("button", { type: "button", class: "button", disabled: !allowed, onclick: () => turn(delta) }, text);
+  const button = (text, delta, allowed) =>
+    h(
+      "button",
+      { type: "button", class: "button", disabled: !allowed, onclick: () => turn(delta) },
+      text,
+    );
   const last = pageCount(page);
-  fill(page.pager, last === 1 ? null : [
-    button("← Previous", -1, pageNumber() > 1),
-    h("span", { class: "hint num" }, `page ${count(pageNumber())} of ${count(last)}`),
-    button("Next →", 1, pageNumber() < last),
-  ]);
+  fill(
+    page.pager,
+    last === 1
+      ? null
+      : [
+          button("← Previous", -1, pageNumber() > 1),
+          h("span", { class: "hint num" }, `page ${count(pageNumber())} of ${count(last)}`),
+          button("Next →", 1, pageNumber() < last),
+        ],
+  );
 }
 
 /** The neighbour of the open label, on the next page when this one ends. */
@@ -121,14 +198,22 @@ async function move(page, viewer, delta) {
   return fresh.length ? page.open(delta > 0 ? fresh[0] : fresh.at(-1)) : undefined;
 }
 
-function focusTile(page) {
+function close(page) {
+  address.note({ open: null });
   page.tiles.find((tile) => tile.dataset.label === String(page.current))?.focus();
 }
 
 function galleryKey(event, page) {
   if (event.target.closest("input, select, textarea")) return;
   const columns = getComputedStyle(page.gallery).gridTemplateColumns.split(" ").length;
-  const delta = { ArrowRight: 1, j: 1, ArrowLeft: -1, k: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  const delta = {
+    ArrowRight: 1,
+    j: 1,
+    ArrowLeft: -1,
+    k: -1,
+    ArrowDown: columns,
+    ArrowUp: -columns,
+  }[event.key];
   if (!delta || event.ctrlKey || event.metaKey || event.altKey) return;
   const now = page.tiles.indexOf(document.activeElement);
   const next = page.tiles[now === -1 ? 0 : now + delta];

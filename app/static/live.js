@@ -8,15 +8,46 @@ import * as curves from "./live_curves.js";
 import { missingRun } from "./notices.js";
 import { binned, extend } from "./series.js";
 import { listen, session } from "./session.js";
-import { ap, count, duration, percent, progress, remaining } from "./text.js";
+import { ap, count, done, duration, percent, progress, remaining } from "./text.js";
 
 const CHARTS = [
-  { id: "losses", title: "Losses", hint: "What training minimises. A flat zero for “unsupervised” means that no pseudo-label is kept.", draw: curves.losses },
-  { id: "ap", title: "AP on validation images", hint: "How good the predicted masks are, 0 to 100. The teacher is a slow average of the student.", draw: curves.averagePrecision },
-  { id: "kept", title: "Pseudo-labels per image", hint: "Candidates the teacher proposed, and those that passed the thresholds and taught the student.", draw: curves.kept },
-  { id: "quality", title: "Are the kept ones right?", hint: "Precision: how many kept labels are right. Recall: how many true objects have a right kept label.", draw: curves.quality },
-  { id: "kinds", title: "What is wrong with the kept ones", hint: "Share of each kind of error among the kept labels.", draw: curves.kinds, legend: true },
-  { id: "machine", title: "Machine", hint: "CPU and GPU load of the training machine in percent, memory in GiB.", draw: curves.machine },
+  {
+    id: "losses",
+    title: "Losses",
+    hint: "What training minimises. A flat zero for “unsupervised” means that no pseudo-label is kept.",
+    draw: curves.losses,
+  },
+  {
+    id: "ap",
+    title: "AP on validation images",
+    hint: "How good the predicted masks are, 0 to 100. The teacher is a slow average of the student.",
+    draw: curves.averagePrecision,
+  },
+  {
+    id: "kept",
+    title: "Pseudo-labels per image",
+    hint: "Candidates the teacher proposed, and those that passed the thresholds and taught the student.",
+    draw: curves.kept,
+  },
+  {
+    id: "quality",
+    title: "Are the kept ones right?",
+    hint: "Precision: how many kept labels are right. Recall: how many true objects have a right kept label.",
+    draw: curves.quality,
+  },
+  {
+    id: "kinds",
+    title: "What is wrong with the kept ones",
+    hint: "Share of each kind of error among the kept labels.",
+    draw: curves.kinds,
+    legend: true,
+  },
+  {
+    id: "machine",
+    title: "Machine",
+    hint: "CPU and GPU load of the training machine in percent, memory in GiB.",
+    draw: curves.machine,
+  },
 ];
 
 export function mount(element) {
@@ -28,10 +59,18 @@ export function mount(element) {
   const title = h("h1", {});
   const meta = h("span", { class: "hint" });
   const error = h("p", { class: "error-line", id: "run-error" });
-  const page = h("div", { class: "page", id: "live-page" },
+  const page = h(
+    "div",
+    { class: "page", id: "live-page" },
     h("div", { class: "page-head" }, title, meta, error),
     tiles.node,
-    h("div", { class: "charts" }, cards.map((card) => card.node), logCard(log)));
+    h(
+      "div",
+      { class: "charts" },
+      cards.map((card) => card.node),
+      logCard(log),
+    ),
+  );
   page.hidden = true;
   element.append(empty, page);
 
@@ -42,7 +81,8 @@ export function mount(element) {
     setText(error, run.error ?? "");
     tiles.show(state.data);
     showLog(log, state.data.log);
-    for (const card of cards) drawChart(card.plot, ...card.draw(state.data)).catch((problem) => console.error(problem));
+    for (const card of cards)
+      drawChart(card.plot, ...card.draw(state.data)).catch((problem) => console.error(problem));
   };
 
   const update = async () => {
@@ -67,13 +107,23 @@ export function mount(element) {
 async function fetchNews(state, runId) {
   const known = state.runId === runId ? state.data : null;
   const news = await ask(runPath(runId, "/live"), known ? cursors(known) : {});
-  const rewound = known && news.run.step < known.run.step;
-  if (rewound) return fetchNews({ ...Object.assign(state, { runId: null }) }, runId).then(() => undefined);
+  if (known && news.run.step < known.run.step) {
+    state.runId = null; // a resumed run: what was known of the later steps is gone
+    return fetchNews(state, runId);
+  }
   const series = { ...known?.series };
-  for (const [name, fresh] of Object.entries(news.series)) series[name] = extend(series[name], fresh);
+  for (const [name, fresh] of Object.entries(news.series))
+    series[name] = extend(series[name], fresh);
   const bins = [...(known?.summaries ?? []), ...news.summaries];
   state.runId = runId;
-  state.data = { ...news, series, summaries: bins, bins: binned(bins), events: [...(known?.events ?? []), ...news.events] };
+  state.data = {
+    ...news,
+    series,
+    summaries: bins,
+    bins: binned(bins),
+    events: [...(known?.events ?? []), ...news.events],
+  };
+  return undefined;
 }
 
 function cursors({ series, summaries, events }) {
@@ -87,17 +137,40 @@ function cursors({ series, summaries, events }) {
 
 function chartCard({ id, title, hint, draw, legend }) {
   const plot = h("div", { class: "chart", id: `chart-${id}` });
-  const node = h("section", { class: "card" }, h("h2", {}, title), h("p", { class: "hint" }, hint), legend ? kindLegend() : null, plot);
+  const node = h(
+    "section",
+    { class: "card" },
+    h("h2", {}, title),
+    h("p", { class: "hint" }, hint),
+    legend ? kindLegend() : null,
+    plot,
+  );
   return { node, plot, draw };
 }
 
 function kindLegend() {
-  return h("div", { class: "legend" }, ERROR_KINDS.map((kind) =>
-    h("span", { title: describe(kind) }, h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }), `${kind.name} (${kind.code})`)));
+  return h(
+    "div",
+    { class: "legend" },
+    ERROR_KINDS.map((kind) =>
+      h(
+        "span",
+        { title: describe(kind) },
+        h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }),
+        `${kind.name} (${kind.code})`,
+      ),
+    ),
+  );
 }
 
 function logCard(log) {
-  return h("section", { class: "card" }, h("h2", {}, "Log"), h("p", { class: "hint" }, "The end of what the training process printed."), log);
+  return h(
+    "section",
+    { class: "card wide" },
+    h("h2", {}, "Log"),
+    h("p", { class: "hint" }, "The end of what the training process printed."),
+    log,
+  );
 }
 
 /** New text; stays scrolled to the end unless somebody scrolled up to read. */
@@ -109,21 +182,60 @@ function showLog(log, text) {
 
 function buildTiles() {
   const names = ["status", "steps", "ap", "kept", "precision", "recall"];
-  const parts = Object.fromEntries(names.map((name) => [name, { big: h("div", { class: "big", id: `tile-${name}` }), label: h("div", { class: "label" }) }]));
+  const parts = Object.fromEntries(
+    names.map((name) => [
+      name,
+      { big: h("div", { class: "big", id: `tile-${name}` }), label: h("div", { class: "label" }) },
+    ]),
+  );
   const bar = h("i", {});
-  const node = h("div", { class: "tiles" }, names.map((name) =>
-    h("div", { class: "card tile-number" }, parts[name].big, parts[name].label, name === "steps" ? h("div", { class: "progress" }, bar) : null)));
-  const put = (name, big, label) => { setText(parts[name].big, big); setText(parts[name].label, label); };
+  const node = h(
+    "div",
+    { class: "tiles" },
+    names.map((name) =>
+      h(
+        "div",
+        { class: "card tile-number" },
+        parts[name].big,
+        parts[name].label,
+        name === "steps" ? h("div", { class: "progress" }, bar) : null,
+      ),
+    ),
+  );
+  const put = (name, big, label) => {
+    setText(parts[name].big, big);
+    setText(parts[name].label, label);
+  };
   const show = ({ run, bins }) => {
     const last = bins.at(-1);
     const left = remaining(run);
-    put("status", run.status, run.status === "running" ? `about ${duration(left)} left` : endText(run));
-    put("steps", count(run.step + 1), `of ${count(run.max_steps)} steps`);
+    put(
+      "status",
+      run.status,
+      run.status === "running" ? `about ${duration(left)} left` : endText(run),
+    );
+    put("steps", count(done(run)), `of ${count(run.max_steps)} steps`);
     bar.style.setProperty("--share", progress(run));
-    put("ap", ap(run.best_ap), run.best_ap_model ? `best AP, by the ${run.best_ap_model}` : "best AP; not evaluated yet");
-    put("kept", last ? (last.kept / Math.max(1, last.images)).toFixed(1) : "–", "labels kept per image, lately");
-    put("precision", percent(last ? curves.precisionOf(last) : null), "of the kept labels are right, lately");
-    put("recall", percent(last ? curves.recallOf(last) : null), "of the true objects found, lately");
+    put(
+      "ap",
+      ap(run.best_ap),
+      run.best_ap_model ? `best AP, by the ${run.best_ap_model}` : "best AP; not evaluated yet",
+    );
+    put(
+      "kept",
+      last ? (last.kept / Math.max(1, last.images)).toFixed(1) : "–",
+      "labels kept per image, lately",
+    );
+    put(
+      "precision",
+      percent(last ? curves.precisionOf(last) : null),
+      "of the kept labels are right, lately",
+    );
+    put(
+      "recall",
+      percent(last ? curves.recallOf(last) : null),
+      "of the true objects found, lately",
+    );
   };
   return { node, show };
 }

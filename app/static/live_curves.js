@@ -7,16 +7,33 @@ import { precision, recall, share, smooth } from "./series.js";
 export const precisionOf = precision;
 export const recallOf = recall;
 
-const LOSS_TINTS = ["ink", "accent", "kind-bg", "kind-cor", "kind-sim", "kind-loc", "kind-oth", "kind-unknown"];
+const LOSS_TINTS = [
+  "ink",
+  "accent",
+  "kind-bg",
+  "kind-cor",
+  "kind-sim",
+  "kind-loc",
+  "kind-oth",
+  "kind-unknown",
+];
 
 export function losses(data) {
-  const names = Object.keys(data.series).filter((name) => name.startsWith("loss/")).sort(byImportance);
+  const names = Object.keys(data.series)
+    .filter((name) => name.startsWith("loss/"))
+    .sort(byImportance);
   const traces = names.flatMap((name, index) => {
     const { steps, values } = data.series[name];
     const tint = colour(LOSS_TINTS[index % LOSS_TINTS.length]);
     const length = Math.max(1, Math.round(values.length / 40));
-    const raw = length > 1 ? [line(name, steps, values, tint, { opacity: 0.18, width: 1, silent: true })] : [];
-    return [...raw, line(lossName(name), steps, smooth(values, length), tint, { width: index === 0 ? 2.5 : 1.6 })];
+    const raw =
+      length > 1
+        ? [line(name, steps, values, tint, { opacity: 0.18, width: 1, silent: true })]
+        : [];
+    return [
+      ...raw,
+      line(lossName(name), steps, smooth(values, length), tint, { width: index === 0 ? 2.5 : 1.6 }),
+    ];
   });
   return [traces, { empty: "No losses recorded yet.", yTitle: "loss", marks: marks(data) }];
 }
@@ -24,13 +41,26 @@ export function losses(data) {
 const byImportance = (a, b) => (b === "loss/total") - (a === "loss/total") || a.localeCompare(b);
 
 const lossName = (name) =>
-  name.replace(/^loss\//, "").replace(/^sup\//, "labelled: ").replace(/^unsup\//, "unsupervised: ");
+  name
+    .replace(/^loss\//, "")
+    .replace(/^sup\//, "labelled: ")
+    .replace(/^unsup\//, "unsupervised: ");
 
 export function averagePrecision(data) {
   const traces = ["teacher", "student"].flatMap((model) => {
     const rows = data.evaluations.filter((row) => row.model === model);
     const values = rows.map((row) => row.metrics.AP ?? null);
-    return rows.length ? [line(model, rows.map((row) => row.step), values, colour(model), { markers: true, format: ".1f" })] : [];
+    return rows.length
+      ? [
+          line(
+            model,
+            rows.map((row) => row.step),
+            values,
+            colour(model),
+            { markers: true, format: ".1f" },
+          ),
+        ]
+      : [];
   });
   return [traces, { empty: "Not evaluated yet.", yTitle: "AP", marks: marks(data) }];
 }
@@ -39,10 +69,20 @@ export function kept({ bins, ...data }) {
   const steps = bins.map((bin) => bin.step);
   const perImage = (name) => bins.map((bin) => (bin.images ? bin[name] / bin.images : null));
   const traces = [
-    line("candidates", steps, perImage("candidates"), colour("student"), { dash: "dot", format: ".1f" }),
+    line("candidates", steps, perImage("candidates"), colour("student"), {
+      dash: "dot",
+      format: ".1f",
+    }),
     line("kept", steps, perImage("kept"), colour("accent"), { width: 2.5, format: ".1f" }),
   ];
-  if (bins.some((bin) => bin.truths > 0)) traces.push(line("true objects", steps, perImage("truths"), colour("kind-cor"), { dash: "dash", width: 1.5, format: ".1f" }));
+  if (bins.some((bin) => bin.truths > 0))
+    traces.push(
+      line("true objects", steps, perImage("truths"), colour("kind-cor"), {
+        dash: "dash",
+        width: 1.5,
+        format: ".1f",
+      }),
+    );
   return [bins.length ? traces : [], { empty: NOT_YET, yTitle: "per image", marks: marks(data) }];
 }
 
@@ -53,20 +93,48 @@ export function quality({ bins, ...data }) {
     line("precision", steps, bins.map(precision), colour("accent"), { width: 2.5, format: ".0%" }),
     line("recall", steps, bins.map(recall), colour("kind-cor"), { format: ".0%" }),
   ];
-  return [known ? traces : [], { empty: bins.length ? NO_TRUTH : NOT_YET, range: [0, 1.02], percent: true, marks: marks(data) }];
+  return [
+    known ? traces : [],
+    {
+      empty: bins.length ? NO_TRUTH : NOT_YET,
+      range: [0, 1.02],
+      percent: true,
+      marks: marks(data),
+    },
+  ];
 }
 
 export function kinds({ bins, ...data }) {
   const judged = bins.filter((bin) => precision(bin) !== null);
   const steps = judged.map((bin) => bin.step);
-  const traces = ERROR_KINDS.map((kind) => band(kind.name, steps, judged.map((bin) => share(bin, kind.key)), kindColour(kind.key)));
-  return [traces, { empty: bins.length ? NO_TRUTH : NOT_YET, range: [0, 1], percent: true, stacked: true, marks: marks(data) }];
+  const traces = ERROR_KINDS.map((kind) =>
+    band(
+      kind.name,
+      steps,
+      judged.map((bin) => share(bin, kind.key)),
+      kindColour(kind.key),
+    ),
+  );
+  return [
+    traces,
+    {
+      empty: bins.length ? NO_TRUTH : NOT_YET,
+      range: [0, 1],
+      percent: true,
+      stacked: true,
+      marks: marks(data),
+    },
+  ];
 }
 
 const NOT_YET = "No pseudo-labels recorded yet.";
 const NO_TRUTH = "No kept label can be compared with hidden truth here.";
 
-const MACHINE = [["sys/cpu_percent", "CPU %", "accent"], ["sys/gpu_percent", "GPU %", "kind-cor"], ["sys/memory_gib", "memory GiB", "kind-loc"]];
+const MACHINE = [
+  ["sys/cpu_percent", "CPU %", "accent"],
+  ["sys/gpu_percent", "GPU %", "kind-cor"],
+  ["sys/memory_gib", "memory GiB", "kind-loc"],
+];
 
 export function machine(data) {
   const traces = MACHINE.filter(([name]) => data.series[name]).map(([name, title, tint]) => {
@@ -78,6 +146,9 @@ export function machine(data) {
 
 /** Dotted lines where something happened: events by their word, checkpoints by a tick. */
 function marks({ events = [], checkpoints = [] }) {
-  const told = events.filter((event) => event.step !== null).slice(-12).map((event) => ({ step: event.step, text: event.kind }));
+  const told = events
+    .filter((event) => event.step !== null && event.step !== undefined)
+    .slice(-12)
+    .map((event) => ({ step: event.step, text: event.kind }));
   return [...checkpoints.slice(-12).map((step) => ({ step, text: "" })), ...told];
 }

@@ -6,10 +6,13 @@ import { session } from "./session.js";
 
 /** A card with a title, sentences and perhaps a command to copy. */
 export function notice(title, sentences, command = null) {
-  return h("section", { class: "notice", role: "status" },
+  return h(
+    "section",
+    { class: "notice", role: "status" },
     h("h2", {}, title),
     sentences.map((sentence) => h("p", {}, sentence)),
-    command && h("pre", {}, command));
+    command && h("pre", {}, command),
+  );
 }
 
 /** The card for a page about one run, or null when there is a run to show. */
@@ -23,21 +26,31 @@ export function noRuns(overview) {
   const where = overview.exists
     ? `The store in ${overview.root} is open and has no runs yet.`
     : `There is no store in ${overview.root} yet. The first run makes one; this page will show it by itself.`;
-  return notice("No runs yet", [where, "Train the built-in example (a few minutes on a CPU), or start your own:"],
-    "seglab demo\nseglab train experiments/your_run.toml");
+  return notice(
+    "No runs yet",
+    [where, "Train the built-in example (a few minutes on a CPU), or start your own:"],
+    "seglab demo\nseglab train experiments/your_run.toml",
+  );
 }
 
 /** The card for a run that has no pseudo-labels in view, with the reason it has none. */
 export function noLabels(run) {
   const method = run.config?.method ?? {};
   if (run.thresholds.kind === "none") {
-    return notice("This run makes no pseudo-labels", [`Its method, ${run.method}, learns from labelled images only. Choose another run above.`]);
+    return notice("This run makes no pseudo-labels", [
+      `Its method, ${run.method}, learns from labelled images only. Choose another run above.`,
+    ]);
   }
   const burnIn = method.burn_in_steps;
-  const sentence = burnIn > 0 && run.step < burnIn
-    ? `The teacher begins after ${burnIn.toLocaleString("en-US")} steps on labelled images; the run is at step ${run.step}.`
-    : "The teacher has not recorded any yet.";
-  return notice("No pseudo-labels yet", [sentence, "They appear here as soon as they are recorded."]);
+  const sentence =
+    burnIn > 0 && run.step < burnIn
+      ? `The teacher begins after ${burnIn.toLocaleString("en-US")} steps on labelled images; the run is at step ${run.step}.`
+      : "The teacher has not recorded any yet.";
+  return notice("No pseudo-labels yet", [
+    sentence,
+    "They appear here as soon as they are recorded.",
+  ]);
 }
 
-export const linkTo = (path, changes, text, attributes = {}) => h("a", { href: address.link(path, changes), ...attributes }, text);
+export const linkTo = (path, changes, text, attributes = {}) =>
+  h("a", { href: address.link(path, changes), ...attributes }, text);

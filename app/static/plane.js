@@ -6,7 +6,14 @@ import { colour } from "./kinds.js";
 import { count, percent, score } from "./text.js";
 
 const MARGIN = { left: 50, right: 14, top: 12, bottom: 42 };
-const RAMP = [[38, 35, 92], [49, 81, 145], [37, 124, 152], [46, 164, 138], [132, 200, 88], [245, 226, 80]];
+const RAMP = [
+  [38, 35, 92],
+  [49, 81, 145],
+  [37, 124, 152],
+  [46, 164, 138],
+  [132, 200, 88],
+  [245, 226, 80],
+];
 
 /** A heat map on a canvas. `paint` redraws everything in about a millisecond. */
 export class Plane {
@@ -35,7 +42,8 @@ export class Plane {
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1) {
         const value = values[(this.origin.classIndex + x) * SIDE + SIDE - 1 - y];
-        if (Number.isFinite(value)) image.data.set([...this.shade(value), 255], 4 * (y * width + x));
+        if (Number.isFinite(value))
+          image.data.set([...this.shade(value), 255], 4 * (y * width + x));
       }
     }
     return image;
@@ -50,18 +58,23 @@ export class Plane {
   paint(points, curves) {
     const size = fitCanvas(this.canvas);
     if (size.width === 0) return;
-    this.box = { x: MARGIN.left, y: MARGIN.top, width: size.width - MARGIN.left - MARGIN.right, height: size.height - MARGIN.top - MARGIN.bottom };
+    this.box = {
+      x: MARGIN.left,
+      y: MARGIN.top,
+      width: size.width - MARGIN.left - MARGIN.right,
+      height: size.height - MARGIN.top - MARGIN.bottom,
+    };
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, size.width, size.height);
     this.#paintField(context);
     this.#paintAxes(context);
     context.save();
     context.beginPath();
-    context.rect(this.box.x - 9, this.box.y - 9, this.box.width + 18, this.box.height + 18);
+    context.rect(this.box.x, this.box.y, this.box.width, this.box.height);
     context.clip();
     for (const curve of curves) this.#paintCurve(context, curve);
-    for (const point of points) paintPoint(context, this.#place(point), point);
     context.restore();
+    for (const point of points) paintPoint(context, this.#place(point), point);
   }
 
   #paintField(context) {
@@ -77,10 +90,12 @@ export class Plane {
     context.fillStyle = colour("soft");
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "center";
-    for (let index = this.origin.classIndex; index < SIDE; index += 10) context.fillText((index / 100).toFixed(1), this.#x(index), y + height + 16);
+    for (let index = this.origin.classIndex; index < SIDE; index += 10)
+      context.fillText((index / 100).toFixed(1), this.#x(index), y + height + 16);
     context.fillText("class threshold →", x + width / 2, y + height + 34);
     context.textAlign = "right";
-    for (let index = this.origin.maskIndex; index < SIDE; index += 10) context.fillText((index / 100).toFixed(1), x - 7, this.#y(index) + 4);
+    for (let index = this.origin.maskIndex; index < SIDE; index += 10)
+      context.fillText((index / 100).toFixed(1), x - 7, this.#y(index) + 4);
     context.save();
     context.translate(13, y + height / 2);
     context.rotate(-Math.PI / 2);
@@ -107,31 +122,52 @@ export class Plane {
 
   #y(maskIndex) {
     const cells = SIDE - this.origin.maskIndex;
-    return this.box.y + this.box.height - ((maskIndex - this.origin.maskIndex + 0.5) / cells) * this.box.height;
+    return (
+      this.box.y +
+      this.box.height -
+      ((maskIndex - this.origin.maskIndex + 0.5) / cells) * this.box.height
+    );
   }
 
   #place({ classIndex, maskIndex }) {
-    return { x: this.#x(Math.max(classIndex, this.origin.classIndex)), y: this.#y(Math.max(maskIndex, this.origin.maskIndex)) };
+    return {
+      x: this.#x(Math.max(classIndex, this.origin.classIndex)),
+      y: this.#y(Math.max(maskIndex, this.origin.maskIndex)),
+    };
   }
 
   #listen(onPick) {
     const pick = (event, done) => this.box && onPick(this.#pairAt(event), done);
-    this.canvas.addEventListener("pointerdown", (event) => { this.canvas.setPointerCapture(event.pointerId); pick(event, false); });
-    this.canvas.addEventListener("pointermove", (event) => event.buttons === 1 && pick(event, false));
+    this.canvas.addEventListener("pointerdown", (event) => {
+      this.canvas.setPointerCapture(event.pointerId);
+      pick(event, false);
+    });
+    this.canvas.addEventListener(
+      "pointermove",
+      (event) => event.buttons === 1 && pick(event, false),
+    );
     this.canvas.addEventListener("pointerup", (event) => pick(event, true));
   }
 
   #pairAt({ offsetX, offsetY }) {
     const across = (offsetX - this.box.x) / this.box.width;
     const up = 1 - (offsetY - this.box.y) / this.box.height;
-    const index = (share, low) => Math.round(Math.min(SIDE - 1, Math.max(low, low + share * (SIDE - low) - 0.5)));
-    return { classIndex: index(across, this.origin.classIndex), maskIndex: index(up, this.origin.maskIndex) };
+    const index = (share, low) =>
+      Math.round(Math.min(SIDE - 1, Math.max(low, low + share * (SIDE - low) - 0.5)));
+    return {
+      classIndex: index(across, this.origin.classIndex),
+      maskIndex: index(up, this.origin.maskIndex),
+    };
   }
 
   /** The scale under the plane as text: what dark and bright mean. */
   scale(metric) {
     const text = metric === "kept" ? count : metric === "f1" ? score : percent;
-    return { low: text(this.low), high: text(this.high), gradient: `linear-gradient(90deg, ${RAMP.map((rgb) => `rgb(${rgb.join(" ")})`).join(", ")})` };
+    return {
+      low: text(this.low),
+      high: text(this.high),
+      gradient: `linear-gradient(90deg, ${RAMP.map((rgb) => `rgb(${rgb.join(" ")})`).join(", ")})`,
+    };
   }
 }
 
@@ -152,12 +188,27 @@ function strokeTwice(context, tint) {
 
 const SHAPES = {
   circle: (context, x, y) => context.arc(x, y, 6.5, 0, 2 * Math.PI),
-  diamond: (context, x, y) => polygon(context, [[x, y - 8], [x + 8, y], [x, y + 8], [x - 8, y]]),
-  star: (context, x, y) => polygon(context, Array.from({ length: 10 }, (_, i) => {
-    const radius = i % 2 ? 4 : 9;
-    return [x + radius * Math.sin((i * Math.PI) / 5), y - radius * Math.cos((i * Math.PI) / 5)];
-  })),
-  cross: (context, x, y) => { context.moveTo(x - 11, y); context.lineTo(x + 11, y); context.moveTo(x, y - 11); context.lineTo(x, y + 11); },
+  diamond: (context, x, y) =>
+    polygon(context, [
+      [x, y - 8],
+      [x + 8, y],
+      [x, y + 8],
+      [x - 8, y],
+    ]),
+  star: (context, x, y) =>
+    polygon(
+      context,
+      Array.from({ length: 10 }, (_, i) => {
+        const radius = i % 2 ? 4 : 9;
+        return [x + radius * Math.sin((i * Math.PI) / 5), y - radius * Math.cos((i * Math.PI) / 5)];
+      }),
+    ),
+  cross: (context, x, y) => {
+    context.moveTo(x - 11, y);
+    context.lineTo(x + 11, y);
+    context.moveTo(x, y - 11);
+    context.lineTo(x, y + 11);
+  },
 };
 
 function polygon(context, corners) {

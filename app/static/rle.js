@@ -52,7 +52,8 @@ function borders(pixels, height, width) {
   const ends = new Map();
   const stride = height + 1;
   const add = (from, to) => (ends.has(from) ? ends.get(from).push(to) : ends.set(from, [to]));
-  const isInside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && pixels[x * height + y] === 1;
+  const isInside = (x, y) =>
+    x >= 0 && y >= 0 && x < width && y < height && pixels[x * height + y] === 1;
   for (let at = pixels.indexOf(1); at !== -1; at = pixels.indexOf(1, at + 1)) {
     const x = Math.floor(at / height);
     const y = at % height;

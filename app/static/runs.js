@@ -4,40 +4,125 @@ import * as address from "./address.js";
 import { fill, h, segmented } from "./dom.js";
 import { notice, noRuns } from "./notices.js";
 import { listen, session } from "./session.js";
-import { ago, ap, count, duration, isNumber, percent, progress, remaining } from "./text.js";
+import { ago, ap, count, done, duration, isNumber, percent, progress, remaining } from "./text.js";
 
 const COLUMNS = [
   { key: "name", title: "Run", value: (run) => run.name.toLowerCase(), cell: nameCell },
   { key: "status", title: "Status", value: (run) => run.status, cell: statusCell },
   { key: "progress", title: "Progress", value: progress, cell: progressCell },
-  { key: "method", title: "Method", value: (run) => run.method, cell: (run) => h("span", {}, run.method, h("div", { class: "sub" }, `on ${run.host}`)) },
-  { key: "dataset", title: "Dataset", value: (run) => run.dataset, cell: (run) => h("span", {}, run.dataset) },
-  { key: "best_ap", title: "Best AP", hint: "Average precision of the masks on the validation images, 0 to 100", right: true, value: (run) => run.best_ap, cell: apCell },
-  { key: "last_kept", title: "Kept / image", hint: "Pseudo-labels kept per image at the last recorded step", right: true, value: (run) => run.last_kept, cell: (run) => h("span", { class: "num" }, keptText(run.last_kept)) },
-  { key: "last_precision", title: "Precision", hint: "Share of the kept pseudo-labels that are right, against the hidden truth", right: true, value: (run) => run.last_precision, cell: (run) => h("span", { class: "num" }, percent(run.last_precision)) },
-  { key: "created", title: "Created", value: (run) => run.created, cell: (run) => h("span", { class: "hint" }, ago(run.created)) },
+  {
+    key: "method",
+    title: "Method",
+    value: (run) => run.method,
+    cell: (run) => h("span", {}, run.method, h("div", { class: "sub" }, `on ${run.host}`)),
+  },
+  {
+    key: "dataset",
+    title: "Dataset",
+    value: (run) => run.dataset,
+    cell: (run) => h("span", {}, run.dataset),
+  },
+  {
+    key: "best_ap",
+    title: "Best AP",
+    hint: "Average precision of the masks on the validation images, 0 to 100",
+    right: true,
+    value: (run) => run.best_ap,
+    cell: apCell,
+  },
+  {
+    key: "last_kept",
+    title: "Kept",
+    hint: "Pseudo-labels kept at the last recorded step",
+    right: true,
+    value: (run) => run.last_kept,
+    cell: (run) => h("span", { class: "num" }, count(run.last_kept)),
+  },
+  {
+    key: "last_precision",
+    title: "Precision",
+    hint: "Share of the kept pseudo-labels that are right, against the hidden truth",
+    right: true,
+    value: (run) => run.last_precision,
+    cell: (run) => h("span", { class: "num" }, percent(run.last_precision)),
+  },
+  {
+    key: "created",
+    title: "Created",
+    value: (run) => run.created,
+    cell: (run) => h("span", { class: "hint" }, ago(run.created)),
+  },
 ];
 
-const STATUSES = [["", "all"], ["running", "running"], ["finished", "finished"], ["failed,stopped,stale", "ended early"], ["queued", "queued"]];
+const STATUSES = [
+  ["", "all"],
+  ["running", "running"],
+  ["finished", "finished"],
+  ["failed,stopped,stale", "ended early"],
+  ["queued", "queued"],
+];
 
 export function mount(element) {
-  const view = { search: address.get("q") ?? "", status: address.get("status") ?? "", sort: address.get("sort") ?? "created", desc: address.get("desc") !== "0" };
-  const set = (changes) => { Object.assign(view, changes); address.change({ q: view.search, status: view.status, sort: view.sort, desc: view.desc ? null : "0" }); draw(); };
-  const search = h("input", { type: "search", placeholder: "Find by name, method, dataset…", "aria-label": "Find runs", value: view.search, oninput: () => set({ search: search.value }) });
+  const view = {
+    search: address.get("q") ?? "",
+    status: address.get("status") ?? "",
+    sort: address.get("sort") ?? "created",
+    desc: address.get("desc") !== "0",
+  };
+  const set = (changes) => {
+    Object.assign(view, changes);
+    address.change({
+      q: view.search,
+      status: view.status,
+      sort: view.sort,
+      desc: view.desc ? null : "0",
+    });
+    draw();
+  };
+  const search = h("input", {
+    type: "search",
+    placeholder: "Find by name, method, dataset…",
+    "aria-label": "Find runs",
+    value: view.search,
+    oninput: () => set({ search: search.value }),
+  });
   const tally = h("span", { class: "hint", id: "runs-tally" });
   const body = h("div", { class: "card table-card" });
-  const page = h("div", { class: "page" },
-    h("div", { class: "page-head" }, h("h1", {}, "Runs"), tally, h("p", { class: "hint" }, "Each row is one training. Open one to watch it, then see which pseudo-labels its teacher believes in.")),
-    h("div", { class: "toolbar" }, search, segmented("Status", STATUSES, view.status, (status) => set({ status }))),
-    body);
+  const page = h(
+    "div",
+    { class: "page" },
+    h(
+      "div",
+      { class: "page-head" },
+      h("h1", {}, "Runs"),
+      tally,
+      h(
+        "p",
+        { class: "hint" },
+        "Each row is one training. Open one to watch it, then see which pseudo-labels its teacher believes in.",
+      ),
+    ),
+    h(
+      "div",
+      { class: "toolbar" },
+      search,
+      segmented("Status", STATUSES, view.status, (status) => set({ status })),
+    ),
+    body,
+  );
   const empty = h("div", {});
   element.append(empty, page);
   const draw = () => {
     page.hidden = session.runs.length === 0;
     fill(empty, emptyState());
-    const shown = sorted(session.runs.filter((run) => matches(run, view)), view);
+    const shown = sorted(
+      session.runs.filter((run) => matches(run, view)),
+      view,
+    );
     tally.textContent = `${shown.length} of ${session.runs.length}`;
-    redraw(body, shown, view, (key) => set({ sort: key, desc: view.sort === key ? !view.desc : key !== "name" }));
+    redraw(body, shown, view, (key) =>
+      set({ sort: key, desc: view.sort === key ? !view.desc : key !== "name" }),
+    );
   };
   listen((reason) => reason === "address" || draw());
 }
@@ -60,22 +145,47 @@ function redraw(body, runs, view, onSort) {
 function header(view, onSort) {
   const cells = COLUMNS.map((column) => {
     const order = view.sort !== column.key ? null : view.desc ? "descending" : "ascending";
-    const button = h("button", { type: "button", title: column.hint, onclick: () => onSort(column.key) }, column.title);
-    return h("th", { class: column.right ? "right" : null, scope: "col", "aria-sort": order }, button);
+    const button = h(
+      "button",
+      { type: "button", title: column.hint, onclick: () => onSort(column.key) },
+      column.title,
+    );
+    return h(
+      "th",
+      { class: column.right ? "right" : null, scope: "col", "aria-sort": order },
+      button,
+    );
   });
   return h("thead", {}, h("tr", {}, cells));
 }
 
 function row(run) {
-  const open = () => location.assign(address.link("/live", { run: run.run_id, it: null, cls: null }));
-  const cells = COLUMNS.map((column) => h("td", { class: column.right ? "right" : null }, column.cell(run)));
+  const open = () =>
+    location.assign(address.link("/live", { run: run.run_id, it: null, cls: null }));
+  const cells = COLUMNS.map((column) =>
+    h("td", { class: column.right ? "right" : null }, column.cell(run)),
+  );
   const onKey = (event) => event.key === "Enter" && event.target.dataset.run && open();
-  return h("tr", { tabindex: 0, data: { run: run.run_id }, onclick: open, onkeydown: onKey }, cells);
+  return h(
+    "tr",
+    { tabindex: 0, data: { run: run.run_id }, onclick: open, onkeydown: onKey },
+    cells,
+  );
 }
 
 function nameCell(run) {
-  const link = h("a", { class: "name", href: address.link("/live", { run: run.run_id, it: null, cls: null }), tabindex: -1 }, run.name);
-  const parent = run.parent_run_id ? `, from ${run.parent_run_id} at step ${count(run.parent_step)}` : "";
+  const link = h(
+    "a",
+    {
+      class: "name",
+      href: address.link("/live", { run: run.run_id, it: null, cls: null }),
+      tabindex: -1,
+    },
+    run.name,
+  );
+  const parent = run.parent_run_id
+    ? `, from ${run.parent_run_id} at step ${count(run.parent_step)}`
+    : "";
   return h("div", {}, link, h("div", { class: "sub" }, `${run.run_id}${parent}`));
 }
 
@@ -85,20 +195,30 @@ function statusCell(run) {
 
 function progressCell(run) {
   const left = remaining(run);
-  const text = `${count(run.step + 1)} of ${count(run.max_steps)}${isNumber(left) ? `, ${duration(left)} left` : ""}`;
-  return h("div", { title: text }, h("div", { class: "progress" }, h("i", { style: { "--share": progress(run) } })), h("div", { class: "sub num" }, text));
+  const text = `${count(done(run))} of ${count(run.max_steps)}${isNumber(left) ? `, ${duration(left)} left` : ""}`;
+  return h(
+    "div",
+    { title: text },
+    h("div", { class: "progress" }, h("i", { style: { "--share": progress(run) } })),
+    h("div", { class: "sub num" }, text),
+  );
 }
 
 function apCell(run) {
-  return h("span", { class: "num", title: run.best_ap_model ? `by the ${run.best_ap_model}` : null }, ap(run.best_ap));
+  return h(
+    "span",
+    { class: "num", title: run.best_ap_model ? `by the ${run.best_ap_model}` : null },
+    ap(run.best_ap),
+  );
 }
-
-const keptText = (kept) => (isNumber(kept) ? kept.toFixed(1) : "–");
 
 function matches(run, { search, status }) {
   const text = `${run.name} ${run.method} ${run.host} ${run.dataset} ${run.run_id}`.toLowerCase();
   const words = search.toLowerCase().split(/\s+/);
-  return words.every((word) => text.includes(word)) && (status === "" || status.split(",").includes(run.status));
+  return (
+    words.every((word) => text.includes(word)) &&
+    (status === "" || status.split(",").includes(run.status))
+  );
 }
 
 /** Sorted by a column; runs without a value come last either way. */

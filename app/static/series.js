@@ -1,7 +1,9 @@
 // What Live knows so far, and how it is made calm enough to read. Pure, but for the merging.
 
-const BINS = 120;
+const BINS = 60;
 const MAX_KEPT_POINTS = 4000;
+const SUMS = ["images", "candidates", "kept", "right", "truths", "found"];
+const JUDGED = ["cor", "loc", "sim", "oth", "bg"];
 
 /** Append a series {steps, values} to what is known, dropping what a resumed run rewrote. */
 export function extend(known, fresh) {
@@ -9,7 +11,10 @@ export function extend(known, fresh) {
   const first = fresh.steps[0] ?? Infinity;
   const keep = known.steps.findIndex((step) => step >= first);
   const end = keep === -1 ? known.steps.length : keep;
-  return thin({ steps: [...known.steps.slice(0, end), ...fresh.steps], values: [...known.values.slice(0, end), ...fresh.values] });
+  return thin({
+    steps: [...known.steps.slice(0, end), ...fresh.steps],
+    values: [...known.values.slice(0, end), ...fresh.values],
+  });
 }
 
 function thin(series) {
@@ -30,33 +35,40 @@ export function smooth(values, length) {
   });
 }
 
-/** Summaries added up over at most 120 stretches of equal numbers of recorded steps. */
+/** Summaries added up over at most 60 stretches of equal numbers of recorded steps. */
 export function binned(summaries) {
   const size = Math.max(1, Math.ceil(summaries.length / BINS));
   const bins = [];
-  for (let at = 0; at < summaries.length; at += size) bins.push(addUp(summaries.slice(at, at + size)));
+  for (let at = 0; at < summaries.length; at += size)
+    bins.push(addUp(summaries.slice(at, at + size)));
   return bins;
 }
 
 function addUp(stretch) {
-  const total = { step: stretch.at(-1).step, images: 0, candidates: 0, kept: 0, truths: 0, found: 0, kinds: {} };
+  const total = {
+    step: stretch.at(-1).step,
+    images: 0,
+    candidates: 0,
+    kept: 0,
+    right: 0,
+    truths: 0,
+    found: 0,
+    kinds: {},
+  };
   for (const one of stretch) {
-    for (const name of ["images", "candidates", "kept", "truths", "found"]) total[name] += one[name] ?? 0;
-    for (const [kind, number] of Object.entries(one.kinds)) total.kinds[kind] = (total.kinds[kind] ?? 0) + number;
+    for (const name of SUMS) total[name] += one[name] ?? 0;
+    for (const [kind, number] of Object.entries(one.kinds))
+      total.kinds[kind] = (total.kinds[kind] ?? 0) + number;
   }
   return total;
 }
 
-/** Cor / judged labels of a bin; null when nothing was judged. */
-export function precision(bin) {
-  const judged = ["cor", "loc", "sim", "oth", "bg"].reduce((sum, kind) => sum + (bin.kinds[kind] ?? 0), 0);
-  return judged > 0 ? (bin.kinds.cor ?? 0) / judged : null;
-}
+const judged = (bin) => JUDGED.reduce((sum, kind) => sum + (bin.kinds[kind] ?? 0), 0);
+
+/** Right labels, a second one on the same object not counted, among the judged; null for 0/0. */
+export const precision = (bin) => (judged(bin) > 0 ? bin.right / judged(bin) : null);
 
 export const recall = (bin) => (bin.truths > 0 ? bin.found / bin.truths : null);
 
 /** The share of one kind among a bin's judged labels; 0 when there are none. */
-export function share(bin, kind) {
-  const judged = ["cor", "loc", "sim", "oth", "bg"].reduce((sum, one) => sum + (bin.kinds[one] ?? 0), 0);
-  return judged > 0 ? (bin.kinds[kind] ?? 0) / judged : 0;
-}
+export const share = (bin, kind) => (judged(bin) > 0 ? (bin.kinds[kind] ?? 0) / judged(bin) : 0);

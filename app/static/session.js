@@ -43,7 +43,10 @@ export async function start({ needsRun }) {
 let busy = null;
 
 export function refresh(needsRun = true) {
-  busy ??= ask("runs").then((overview) => update(overview, needsRun)).catch(fail).finally(() => (busy = null));
+  busy ??= ask("runs")
+    .then((overview) => update(overview, needsRun))
+    .catch(fail)
+    .finally(() => (busy = null));
   return busy;
 }
 

@@ -2,11 +2,14 @@
 
 export const DASH = "–";
 
-export const count = (value) => (isNumber(value) ? Math.round(value).toLocaleString("en-US") : DASH);
-export const percent = (share, digits = 0) => (isNumber(share) ? `${(100 * share).toFixed(digits)} %` : DASH);
+export const count = (value) =>
+  isNumber(value) ? Math.round(value).toLocaleString("en-US") : DASH;
+export const percent = (share, digits = 0) =>
+  isNumber(share) ? `${(100 * share).toFixed(digits)}\u00a0%` : DASH;
 export const score = (value) => (isNumber(value) ? value.toFixed(2) : DASH);
 export const ap = (value) => (isNumber(value) ? value.toFixed(1) : DASH);
-export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+export const plural = (number, one, many = `${one}s`) =>
+  `${count(number)} ${number === 1 ? one : many}`;
 
 export function isNumber(value) {
   return typeof value === "number" && Number.isFinite(value);
@@ -32,12 +35,17 @@ export function ago(unix, now = Date.now() / 1000) {
 
 /** Seconds a run still needs, from its pace. */
 export function remaining(run) {
-  const left = run.max_steps - run.step - 1;
-  return run.status === "running" && isNumber(run.seconds_per_step) ? Math.max(0, left) * run.seconds_per_step : NaN;
+  const left = run.max_steps - done(run);
+  return run.status === "running" && isNumber(run.seconds_per_step)
+    ? Math.max(0, left) * run.seconds_per_step
+    : NaN;
 }
+
+/** Steps behind it. `run.step` is the last one heard of and counts from 0; a queued run has none. */
+export const done = (run) => (isNumber(run.step) ? Math.min(run.step + 1, run.max_steps) : 0);
 
 /** 0..1, how much of the planned steps is done. */
 export function progress(run) {
   if (run.status === "finished") return 1;
-  return run.max_steps > 0 && isNumber(run.step) ? Math.min(1, Math.max(0, (run.step + 1) / run.max_steps)) : 0;
+  return run.max_steps > 0 ? Math.min(1, done(run) / run.max_steps) : 0;
 }

@@ -13,23 +13,34 @@ const LARGE_SIDE = 1600;
 /** Make the dialog. `onMove(delta)` is asked for the neighbour when arrows or j/k are pressed. */
 export function buildViewer(parent, { onMove, onClose }) {
   const parts = {
-    title: h("h2", {}), subtitle: h("span", { class: "hint" }), error: h("p", { class: "error-line" }),
-    teacher: h("canvas", { id: "viewer-teacher" }), truth: h("canvas", { id: "viewer-truth" }),
-    truthCaption: h("figcaption", {}), list: h("div", { class: "entries", role: "listbox", "aria-label": "Labels of this image" }),
+    title: h("h2", {}),
+    subtitle: h("span", { class: "hint" }),
+    error: h("p", { class: "error-line" }),
+    teacher: h("canvas", { id: "viewer-teacher" }),
+    truth: h("canvas", { id: "viewer-truth" }),
+    truthCaption: h("figcaption", {}),
+    list: h("div", { class: "entries", role: "listbox", "aria-label": "Labels of this image" }),
     only: h("input", { type: "checkbox" }),
   };
-  const dialog = h("dialog", { class: "viewer", "aria-label": "One image", onclose: onClose }, body(parts, () => dialog.close()));
+  const dialog = h(
+    "dialog",
+    { class: "viewer", "aria-label": "One image", onclose: onClose },
+    body(parts, () => dialog.close()),
+  );
   const shown = { data: null, picture: null, selected: null };
   const paint = () => paintStages(parts, shown);
   dialog.addEventListener("keydown", (event) => onKey(event, onMove));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  parts.only.addEventListener("change", () => { paint(); });
+  parts.only.addEventListener("change", () => {
+    paint();
+  });
   globalThis.addEventListener("resize", () => dialog.open && paint());
   parent.append(dialog);
 
   const select = (id) => {
     shown.selected = id;
-    for (const entry of parts.list.children) entry.setAttribute("aria-current", String(entry.dataset.label === String(id)));
+    for (const entry of parts.list.children)
+      entry.setAttribute("aria-current", String(entry.dataset.label === String(id)));
     parts.list.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
     paint();
   };
@@ -38,7 +49,10 @@ export function buildViewer(parent, { onMove, onClose }) {
     try {
       await load(run, label, shown);
       showTexts(parts, shown.data, label);
-      fill(parts.list, shown.data.labels.map((one) => entry(one, () => select(one.id))));
+      fill(
+        parts.list,
+        shown.data.labels.map((one) => entry(one, () => select(one.id))),
+      );
       select(label.id);
     } catch (problem) {
       setText(parts.error, problem.message);
@@ -48,16 +62,50 @@ export function buildViewer(parent, { onMove, onClose }) {
 }
 
 function body(parts, close) {
-  const keys = h("span", { class: "hint push" }, h("kbd", {}, "←"), " ", h("kbd", {}, "→"), " next label  ", h("kbd", {}, "Esc"), " close");
-  return h("div", { class: "viewer-body" },
-    h("div", { class: "viewer-head" }, parts.title, parts.subtitle, parts.error,
-      h("label", { class: "check" }, parts.only, "kept only"), keys,
-      h("button", { type: "button", class: "button", "aria-label": "Close", onclick: close }, "Close")),
-    h("div", { class: "viewer-main" },
-      h("div", { class: "stages" },
-        h("figure", {}, h("figcaption", {}, "What the teacher believed: solid = kept, dashed = dropped"), parts.teacher),
-        h("figure", {}, parts.truthCaption, parts.truth)),
-      parts.list));
+  const keys = h(
+    "span",
+    { class: "hint push" },
+    h("kbd", {}, "←"),
+    " ",
+    h("kbd", {}, "→"),
+    " next label  ",
+    h("kbd", {}, "Esc"),
+    " close",
+  );
+  return h(
+    "div",
+    { class: "viewer-body" },
+    h(
+      "div",
+      { class: "viewer-head" },
+      parts.title,
+      parts.subtitle,
+      parts.error,
+      h("label", { class: "check" }, parts.only, "kept only"),
+      keys,
+      h(
+        "button",
+        { type: "button", class: "button", "aria-label": "Close", onclick: close },
+        "Close",
+      ),
+    ),
+    h(
+      "div",
+      { class: "viewer-main" },
+      h(
+        "div",
+        { class: "stages" },
+        h(
+          "figure",
+          {},
+          h("figcaption", {}, "What the teacher believed: solid = kept, dashed = dropped"),
+          parts.teacher,
+        ),
+        h("figure", {}, parts.truthCaption, parts.truth),
+      ),
+      parts.list,
+    ),
+  );
 }
 
 async function load(run, label, shown) {
@@ -72,17 +120,35 @@ function showTexts(parts, data, label) {
   const kept = data.labels.filter((one) => one.kept).length;
   setText(parts.error, "");
   setText(parts.title, data.image.name);
-  setText(parts.subtitle, `step ${count(label.step)}, ${plural(data.labels.length, "candidate")}, ${count(kept)} kept`);
-  setText(parts.truthCaption, data.truth.length ? `The hidden truth: ${plural(data.truth.length, "object")}` : "The hidden truth: none is known for this image");
+  setText(
+    parts.subtitle,
+    `step ${count(label.step)}, ${plural(data.labels.length, "candidate")}, ${count(kept)} kept`,
+  );
+  setText(
+    parts.truthCaption,
+    data.truth.length
+      ? `The hidden truth: ${plural(data.truth.length, "object")}`
+      : "The hidden truth: none is known for this image",
+  );
 }
 
 function paintStages(parts, { data, picture, selected }) {
   if (!data) return;
-  const believed = data.labels.filter((label) => label.kept || !parts.only.checked || label.id === selected);
-  const marks = believed.map((label) => ({ ...label, faint: label.id !== selected, strong: label.id === selected }));
+  const believed = data.labels.filter(
+    (label) => label.kept || !parts.only.checked || label.id === selected,
+  );
+  const marks = believed.map((label) => ({
+    ...label,
+    faint: label.id !== selected,
+    strong: label.id === selected,
+  }));
   marks.sort((a, b) => a.strong - b.strong || a.kept - b.kept);
   const matched = data.labels.find((label) => label.id === selected)?.gt_id ?? -1;
-  const truth = data.truth.map((one) => ({ ...one, truth: true, strong: one.id === matched && matched >= 0 }));
+  const truth = data.truth.map((one) => ({
+    ...one,
+    truth: true,
+    strong: one.id === matched && matched >= 0,
+  }));
   stage(parts.teacher, picture, data.image, marks);
   stage(parts.truth, picture, data.image, truth);
 }
@@ -94,20 +160,38 @@ function stage(canvas, picture, image, marks) {
 
 function entry(label, onPick) {
   const kind = kindOf(label.kind);
-  return h("button", { type: "button", class: "entry", role: "option", data: { label: label.id }, onclick: onPick, onfocus: onPick },
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "entry",
+      role: "option",
+      data: { label: label.id },
+      onclick: onPick,
+      onfocus: onPick,
+    },
     h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }),
     h("span", {}, classText(label)),
     verdict(label),
     h("span", { class: "scores num" }, scoresText(label)),
-    label.kept ? h("span", { class: "why kept-mark" }, "kept") : h("span", { class: "why" }, `dropped: ${label.why}`));
+    label.kept
+      ? h("span", { class: "why kept-mark" }, "kept")
+      : h("span", { class: "why" }, `dropped: ${label.why}`),
+  );
 }
 
 function scoresText(label) {
-  const parts = [`mask ${score(label.mask_quality)}`, `class ${score(label.class_quality)}`, `product ${score(label.score)}`];
+  const parts = [
+    `mask ${score(label.mask_quality)}`,
+    `class ${score(label.class_quality)}`,
+    `product ${score(label.score)}`,
+  ];
   if (isNumber(label.uncertainty)) parts.push(`uncertainty ${score(label.uncertainty)}`);
   if (isNumber(label.true_iou)) parts.push(`true IoU ${score(label.true_iou)}`);
   if (label.label !== label.label_before && isNumber(label.clip_after)) {
-    parts.push(`CLIP ${score(label.clip_before)} for ${className(label.label_before)}, ${score(label.clip_after)} for ${className(label.label)}`);
+    parts.push(
+      `CLIP ${score(label.clip_before)} for ${className(label.label_before)}, ${score(label.clip_after)} for ${className(label.label)}`,
+    );
   }
   return parts.join(" · ");
 }

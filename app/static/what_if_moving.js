@@ -8,7 +8,10 @@ import { session, windowQuestion } from "./session.js";
 import { plural } from "./text.js";
 
 export function buildMoving() {
-  const sides = { enter: side("Would enter", "what-if-enter"), leave: side("Would leave", "what-if-leave") };
+  const sides = {
+    enter: side("Would enter", "what-if-enter"),
+    leave: side("Would leave", "what-if-leave"),
+  };
   const node = h("div", { class: "moving" }, sides.enter.node, sides.leave.node);
   let asked = null;
   const refresh = async (view) => {
@@ -17,10 +20,15 @@ export function buildMoving() {
     if (asked === mine) return;
     asked = mine;
     const isMoved = JSON.stringify(view.now) !== JSON.stringify(view.then);
-    const answer = isMoved ? await ask(runPath(session.run.run_id, "/moving"), question).catch(asSentence) : NOTHING;
-    if (asked === mine) for (const name of ["enter", "leave"]) sides[name].show(answer, answer[name]);
+    const answer = isMoved
+      ? await ask(runPath(session.run.run_id, "/moving"), question).catch(asSentence)
+      : NOTHING;
+    if (asked === mine)
+      for (const name of ["enter", "leave"]) sides[name].show(answer, answer[name]);
   };
-  globalThis.addEventListener("lab-theme", () => Object.values(sides).forEach((one) => drawTiles(one.tiles)));
+  globalThis.addEventListener("lab-theme", () =>
+    Object.values(sides).forEach((one) => drawTiles(one.tiles)),
+  );
   return { node, refresh };
 }
 
@@ -31,17 +39,45 @@ const asSentence = (problem) => ({ ...NOTHING, error: problem.message });
 function thresholds({ now, then, coupled }) {
   const at = (index) => (index / 100).toFixed(2);
   if (coupled) return { from_coupled: at(now.coupledIndex), to_coupled: at(then.coupledIndex) };
-  return { from_class: at(now.classIndex), from_mask: at(now.maskIndex), to_class: at(then.classIndex), to_mask: at(then.maskIndex) };
+  return {
+    from_class: at(now.classIndex),
+    from_mask: at(now.maskIndex),
+    to_class: at(then.classIndex),
+    to_mask: at(then.maskIndex),
+  };
 }
 
 function side(title, id) {
   const tally = h("span", { class: "hint" });
   const gallery = h("div", { class: "gallery", id });
-  const one = { node: h("section", { class: "card" }, h("div", { class: "page-head" }, h("h2", {}, title), tally), gallery), tiles: [] };
+  const one = {
+    node: h(
+      "section",
+      { class: "card" },
+      h("div", { class: "page-head" }, h("h2", {}, title), tally),
+      gallery,
+    ),
+    tiles: [],
+  };
   one.show = ({ images, error }, { total, rows }) => {
-    const onOpen = (label) => location.assign(address.link("/labels", { it: label.step, span: 1, open: label.id }));
-    one.tiles = rows.map((label) => labelTile(session.run.run_id, label, images[label.image_id], { small: true, onOpen }));
-    setText(tally, error ?? (total === 0 ? "none" : `${plural(total, "label")}${total > rows.length ? `; the ${rows.length} with the highest scores` : ""}`));
+    const onOpen = (label) =>
+      location.assign(
+        address.link("/labels", {
+          it: label.step,
+          span: 1,
+          open: `${label.id}.${label.image_id}.${label.step}`,
+        }),
+      );
+    one.tiles = rows.map((label) =>
+      labelTile(session.run.run_id, label, images[label.image_id], { small: true, onOpen }),
+    );
+    setText(
+      tally,
+      error ??
+        (total === 0
+          ? "none"
+          : `${plural(total, "label")}${total > rows.length ? `; ${rows.length} of them, evenly from the surest to the least sure` : ""}`),
+    );
     fill(gallery, one.tiles);
     drawTiles(one.tiles);
   };

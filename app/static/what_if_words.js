@@ -9,7 +9,8 @@ const at = (index) => (index / 100).toFixed(2);
  * now, then: {classIndex, maskIndex} or {coupledIndex}. `read` gives the counts at such a pair.
  */
 export function sentence(now, then, read) {
-  if (same(now, then)) return "These are the thresholds of this run. Move a slider, or click in the plane, to see what others would have kept.";
+  if (same(now, then))
+    return "These are the thresholds of this run. Move a slider, or click in the plane, to see what others would have kept.";
   const both = read(meet(now, then));
   const enter = minus(read(then), both);
   const leave = minus(read(now), both);
@@ -23,11 +24,20 @@ export function meet(a, b) {
 
 const same = (a, b) => Object.keys(a).every((name) => a[name] === b[name]);
 
-const NAMES = { classIndex: "class threshold", maskIndex: "mask threshold", coupledIndex: "threshold on class × mask" };
+const NAMES = {
+  classIndex: "class threshold",
+  maskIndex: "mask threshold",
+  coupledIndex: "threshold on class × mask",
+};
 
 function movement(now, then) {
   const moves = Object.keys(now).filter((name) => now[name] !== then[name]);
-  return moves.map((name) => `${then[name] < now[name] ? "lowering" : "raising"} the ${NAMES[name]} from ${at(now[name])} to ${at(then[name])}`).join(" and ");
+  return moves
+    .map(
+      (name) =>
+        `${then[name] < now[name] ? "lowering" : "raising"} the ${NAMES[name]} from ${at(now[name])} to ${at(then[name])}`,
+    )
+    .join(" and ");
 }
 
 function effect(enter, leave) {
@@ -42,7 +52,11 @@ function effect(enter, leave) {
 function rightness(counts) {
   if (judged(counts) <= 0) return "";
   const share = Math.min(1, Math.max(0, precision(counts)));
-  return judged(counts) === 1 ? (share === 1 ? ", a right one" : ", a wrong one") : `, ${percent(share)} of them right`;
+  return judged(counts) === 1
+    ? share === 1
+      ? ", a right one"
+      : ", a wrong one"
+    : `, ${percent(share)} of them right`;
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);

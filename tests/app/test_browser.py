@@ -1,0 +1,220 @@
+"""The dashboard in a real chromium: what a visitor does, and that nobody else is asked."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+
+from lab.analysis.judge import build_judge
+from lab.config import RunConfig
+from lab.datasets.records import Category, Dataset, LabelSource
+from lab.store.recorder import StoreRecorder
+from lab.store.runs import attach_datasets, create_run, delete_run
+from lab.store.store import Store
+from tests.factories import guesses, painted_dataset
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+PATIENCE_MS = 25_000
+HOSTILE = '<img src=x onerror="window.hacked=1"> & "quotes"'
+
+
+@dataclass
+class Watch:
+    """What went wrong or out while a page was open."""
+
+    complaints: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def see(self, request: Request) -> None:
+        self.asked.append(request.url)
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            self.outside.append(request.url)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, NAMES)), None)
+    if executable is None:
+        pytest.skip("no chromium on PATH: `apt-get install chromium` brings one")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, watch: Watch) -> Iterator[Page]:
+    context = browser.new_context(base_url=address, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page = context.new_page()
+    page.on("console", watch.hear)
+    page.on("pageerror", lambda error: watch.complaints.append(str(error)))
+    page.on("request", watch.see)
+    yield page
+    context.close()
+    assert watch.complaints == []
+    assert watch.outside == []
+
+
+def test_from_the_runs_to_one_label_and_back(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator("#runs-tally")).to_have_text("3 of 3")
+    page.get_by_placeholder("Find by name").fill("supervised")
+    expect(page.locator("#runs-tally")).to_have_text("1 of 3")
+    page.get_by_placeholder("Find by name").fill("")
+
+    page.locator("tr", has=page.get_by_role("link", name="teacher", exact=True)).click()
+    expect(page.get_by_role("heading", name="teacher")).to_be_visible()
+    expect(page.locator("#tile-steps")).to_have_text("60")
+    expect(page.locator("#chart-losses .main-svg").first).to_be_visible()
+
+    page.get_by_role("link", name="Labels").click()
+    expect(page.locator("#gallery .label-tile")).to_have_count(24)
+    page.locator("[data-filter=kind-cor]").click()
+    page.get_by_role("group", name="Kept for training?").get_by_text("dropped").click()
+    expect(page.locator("#gallery .kept-mark")).to_have_count(0)
+    for verdict in page.locator("#gallery .verdict").all_inner_texts():
+        assert verdict.startswith("Right")
+
+    page.locator("#gallery .label-tile").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator(".entry[aria-current=true]")).to_contain_text("dropped:")
+    first = page.url
+    page.keyboard.press("j")
+    expect(page).not_to_have_url(first)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"/labels\?run=[\w-]+&kind=cor&kept=false$"))
+
+
+def test_a_link_opens_the_label_it_names(page: Page) -> None:
+    page.goto("/labels?run=teacher&it=59&span=1")
+    tile = page.locator("#gallery .label-tile").nth(1)
+    tile.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page).to_have_url(re.compile("open="))
+
+    page.reload()
+
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator(".entry[aria-current=true]")).to_be_visible()
+
+
+def test_moving_a_threshold_asks_nobody_and_changes_everything(page: Page, watch: Watch) -> None:
+    page.goto("/what-if?run=teacher&span=0")
+    slider = page.locator("#mask-slider")
+    expect(slider).to_have_value("80")
+    expect(page.locator("#what-if-sentence")).to_contain_text("thresholds of this run")
+    kept = int(page.locator("#what-if-kept").inner_text().replace(",", ""))
+    # The bar asks for news every two seconds; nothing but that may be asked while dragging.
+    watch.asked.clear()
+
+    for value in range(79, 49, -1):
+        slider.evaluate(
+            "(node, value) => { node.value = value; node.dispatchEvent(new Event('input')) }", value
+        )
+
+    sentence = page.locator("#what-if-sentence")
+    expect(sentence).to_contain_text("Lowering the mask threshold from 0.80 to 0.50 would keep")
+    more = int(re.findall(r"keep ([\d,]+) more", sentence.inner_text())[0].replace(",", ""))
+    expect(page.locator("#what-if-kept")).to_have_text(f"{kept + more:,}")
+    assert [url for url in watch.asked if not re.search(r"/lab/runs(/[\w-]+/steps.*)?$", url)] == []
+
+    slider.dispatch_event("change")
+    expect(page).to_have_url(re.compile(r"mq=0\.50"))
+    expect(page.locator("#what-if-enter .label-tile").first).to_be_visible()
+
+
+def test_what_the_teacher_learns_appears_while_it_trains(
+    page: Page, watch: Watch, lab_root: Path, tmp_path: Path
+) -> None:
+    train = painted_dataset(tmp_path / "pictures", "live-train", 4, 96, 7)
+    with Store.open(lab_root) as store:
+        run = create_run(store, RunConfig(name="growing"))
+        attach_datasets(store, run, train, train.with_images(()))
+        rng = np.random.default_rng(0)
+        with StoreRecorder(store, run, judge=build_judge(train)) as recorder:
+            recorder.scalars(0, {"loss/total": 2.0})
+            recorder.flush()
+            page.goto(f"/live?run={run}")
+            expect(page.locator("#tile-status")).to_have_text("running")
+            expect(page.locator("#tile-steps")).to_have_text("1")
+            for step in range(1, 8):
+                recorder.scalars(step, {"loss/total": 2.0 - 0.1 * step})
+                labels = [
+                    guesses(rng, image, LabelSource.PSEUDO, 0.5) for image in train.images[:2]
+                ]
+                recorder.pseudo_labels(step, labels)
+            recorder.flush()
+            expect(page.locator("#tile-steps")).to_have_text("8")
+            expect(page.locator("#chart-kept .main-svg").first).to_be_visible()
+            recorder.finish("finished")
+        expect(page.locator("#tile-status")).to_have_text("finished")
+        delete_run(store, run)
+    expect(page.locator(".notice")).to_contain_text("This run cannot be shown")
+    watch.complaints[:] = [text for text in watch.complaints if "404" not in text]
+
+
+def test_names_from_data_stay_text(page: Page, lab_root: Path, tmp_path: Path) -> None:
+    made = painted_dataset(tmp_path / "pictures", "hostile", 2, 96, 3)
+    train = Dataset(
+        HOSTILE,
+        tuple(Category(i, f"{HOSTILE} {i}", HOSTILE) for i in range(1, 5)),
+        made.images,
+    )
+    with Store.open(lab_root) as store:
+        run = create_run(store, RunConfig(name=HOSTILE))
+        attach_datasets(store, run, train, train.with_images(()))
+        rng = np.random.default_rng(0)
+        with StoreRecorder(store, run, judge=build_judge(train)) as recorder:
+            recorder.scalars(0, {f"loss/{HOSTILE}": 2.0})
+            recorder.pseudo_labels(
+                0, [guesses(rng, image, LabelSource.PSEUDO, 0.5) for image in train.images]
+            )
+            recorder.finish("failed", HOSTILE)
+        for path in ("/", f"/live?run={run}", f"/labels?run={run}", f"/what-if?run={run}"):
+            page.goto(path)
+            expect(page.get_by_text('<img src=x onerror="window.hacked=1">').first).to_be_attached()
+            assert page.evaluate("window.hacked") is None
+            assert page.locator('img[src="x"]').count() == 0
+        delete_run(store, run)
+
+
+def test_light_and_dark_is_remembered(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator("html")).to_have_attribute("data-lab-theme", re.compile("light|dark"))
+    before = page.locator("html").get_attribute("data-lab-theme")
+    page.get_by_role("button", name="Light or dark").click()
+    after = page.locator("html").get_attribute("data-lab-theme")
+    page.goto("/labels?run=teacher")
+
+    assert {before, after} == {"light", "dark"}
+    expect(page.locator("html")).to_have_attribute("data-lab-theme", str(after))
