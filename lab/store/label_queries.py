@@ -207,23 +207,24 @@ def _sets(run: int, filter: LabelFilter) -> Select:
 def _columns_of(
     sets: Sequence[Row], filter: LabelFilter, columns: Sequence[str]
 ) -> dict[str, NDArray]:
-    records = unpack([row.packed for row in sets])
+    """Columns of the labels that pass. `sets` = rows of `_sets`."""
+    steps, image_ids, first_ids, sizes, packed = zip(*sets, strict=True) if sets else [()] * 5
+    records = unpack(packed)
     passing = _passing(records, filter)
-    sizes = np.array([row.candidates for row in sets], np.int64)
-    position = np.arange(len(records)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen = slice(None) if passing.all() else passing
+    counts = np.array(sizes, np.int64)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    position = np.arange(len(records)) - (np.cumsum(counts) - counts)[owner]
+    per_set = {"step": steps, "image_id": image_ids}
 
     def column(name: str) -> NDArray:
-        match name:
-            case "position":
-                return position[passing]
-            case "label_id":
-                first = np.array([row.first_label_id for row in sets], np.int64)
-                return (np.repeat(first, sizes) + position)[passing]
-            case "step" | "image_id":
-                per_set = np.array([row._mapping[name] for row in sets], np.int64)
-                return np.repeat(per_set, sizes)[passing]
-            case _:
-                return records[name][passing]
+        if name in per_set:
+            return np.array(per_set[name], np.int64)[owner[chosen]]
+        if name == "position":
+            return position[chosen]
+        if name == "label_id":
+            return np.array(first_ids, np.int64)[owner[chosen]] + position[chosen]
+        return records[name][chosen]
 
     return {name: column(name) for name in columns}
 
