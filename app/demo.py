@@ -70,7 +70,7 @@ def train_demo(
     command: Sequence[str],
     watch: Callable[[Mapping[str, str]], Watch],
 ) -> list[str]:
-    """Train the plan; return the ids of the continuations, in the plan's order.
+    """Train the plan; return the ids of the continuations, the simplest first.
 
     Args:
         slots: how many runs train at the same time, one thread each.
@@ -87,7 +87,7 @@ def train_demo(
         for config in plan.continuations
     }
     _train(store, names, slots, watch)
-    return list(names)
+    return list(reversed(names))
 
 
 def _burn_in_steps(config: RunConfig) -> int:
