@@ -285,5 +285,11 @@ def detections_of(predictions: Sequence[ImagePredictions]) -> Detections:
         np.repeat([one.image_id for one in predictions], counts),
         np.concatenate([one.labels for one in predictions]) + 1,
         np.concatenate([one.scores for one in predictions]).astype(np.float64),
-        [mask.as_coco() for one in predictions for mask in one.masks],
+        [mask for one in predictions for mask in _masks_as_coco(one.masks)],
     )
+
+
+def _masks_as_coco(masks: Sequence[Rle]) -> list[CocoDict]:
+    """Masks of one image; they share their size, since a list for each costs 4 times as much."""
+    size = [masks[0].height, masks[0].width] if masks else []
+    return [{"size": size, "counts": mask.counts} for mask in masks]

@@ -42,6 +42,11 @@ class Thresholds:
 
 STANDARD = Thresholds()
 
+SAME, SIBLING, STRANGER, CROWD = range(4)
+"""What a truth is to a prediction: its class, a look-alike, any other class, a crowd region."""
+DECIDER = (CROWD, SAME, SAME, SIBLING, STRANGER, STRANGER, CROWD)
+"""Which relation decided each ErrorKind, in their order; nothing decided UNKNOWN and BG."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -98,15 +103,11 @@ def classify(
         area_gaps: (P, G) absolute difference of mask areas; None = ignore areas in ties.
     """
     _check_labels(pred_labels, gt_labels, len(supercategory))
-    same = can_match(pred_labels, gt_labels, is_crowd)
-    sibling = supercategory[pred_labels][:, None] == supercategory[gt_labels][None, :]
-    similar = sibling & ~same & ~is_crowd
-    other = ~sibling & ~is_crowd
-    kinds = _decide(_best(ious, same), _best(ious, similar), _best(ious, other), thresholds)
-    kinds = _ignore_on_crowds(kinds, ious, is_crowd, thresholds)
-    taken = one_to_one(np.where(same, ious, 0.0), scores, thresholds.pos)
-    crowd = np.broadcast_to(is_crowd, ious.shape)
-    gt_index, true_ious = _link(kinds, ious, [same, similar, other, crowd], area_gaps)
+    relation = _relations(pred_labels, gt_labels, supercategory, is_crowd)
+    best = np.stack([np.where(relation == one, ious, 0.0).max(1, initial=0.0) for one in range(4)])
+    kinds = _decide(best, thresholds)
+    gt_index, true_ious = _link(kinds, best, relation, ious, area_gaps)
+    taken = one_to_one(np.where(relation == SAME, ious, 0.0), scores, thresholds.pos)
     missed = ~is_crowd
     missed[taken[taken >= 0]] = False
     return Verdict(kinds, true_ious, gt_index, (kinds == ErrorKind.COR) & (taken < 0), missed)
@@ -183,50 +184,47 @@ def tide_kinds(
     ).astype(np.int64)
 
 
-def _best(ious: Float64Array, allowed: BoolArray) -> Float64Array:
-    """Highest IoU of each row among the allowed truths, 0 without one: (P, G), (P, G) -> (P,)."""
-    return np.where(allowed, ious, 0.0).max(axis=1, initial=0.0)
-
-
-def _decide(
-    same: Float64Array, similar: Float64Array, other: Float64Array, thresholds: Thresholds
+def _relations(
+    pred_labels: IntArray, gt_labels: IntArray, supercategory: IntArray, is_crowd: BoolArray
 ) -> IntArray:
-    """The five kinds from the best IoU with each group of truths, (P,) each."""
-    wrong_class = np.where(
-        similar >= thresholds.bg,
-        ErrorKind.SIM,
-        np.where(other >= thresholds.bg, ErrorKind.OTH, ErrorKind.BG),
-    )
-    right_class = np.where(same >= thresholds.pos, ErrorKind.COR, ErrorKind.LOC)
-    return np.where(same >= thresholds.bg, right_class, wrong_class).astype(np.int64)
+    """What each truth is to each prediction: (P, G) of SAME, SIBLING, STRANGER, CROWD."""
+    sibling = supercategory[pred_labels][:, None] == supercategory[gt_labels]
+    relation = np.where(sibling, SIBLING, STRANGER)
+    relation[can_match(pred_labels, gt_labels, is_crowd)] = SAME
+    relation[:, is_crowd] = CROWD
+    return relation
 
 
-def _ignore_on_crowds(
-    kinds: IntArray, ious: Float64Array, is_crowd: BoolArray, thresholds: Thresholds
-) -> IntArray:
-    on_crowd = _best(ious, np.broadcast_to(is_crowd, ious.shape))
-    elsewhere = _best(ious, np.broadcast_to(~is_crowd, ious.shape))
-    ignored = (on_crowd >= thresholds.crowd) & (on_crowd > elsewhere) & (kinds != ErrorKind.COR)
-    return np.where(ignored, ErrorKind.IGNORED, kinds).astype(np.int64)
+def _decide(best: Float64Array, thresholds: Thresholds) -> IntArray:
+    """The kinds from the best IoU with the truths of each relation: (4, P) -> (P,)."""
+    bg = thresholds.bg
+    other_class = np.where(best[STRANGER] >= bg, ErrorKind.OTH, ErrorKind.BG)
+    wrong_class = np.where(best[SIBLING] >= bg, ErrorKind.SIM, other_class)
+    kinds = np.where(best[SAME] >= bg, ErrorKind.LOC, wrong_class)
+    on_crowd = (best[CROWD] >= thresholds.crowd) & (best[CROWD] > best[:CROWD].max(axis=0))
+    kinds[on_crowd] = ErrorKind.IGNORED
+    kinds[best[SAME] >= thresholds.pos] = ErrorKind.COR
+    return kinds.astype(np.int64)
 
 
 def _link(
     kinds: IntArray,
+    best: Float64Array,
+    relation: IntArray,
     ious: Float64Array,
-    groups: Sequence[BoolArray],
     area_gaps: Float64Array | None,
 ) -> tuple[IntArray, Float64Array]:
-    """The truth that decided each kind and the IoU with it. (P,), (P, G) -> (P,), (P,)."""
+    """The truth that decided each kind, (P,), and the IoU with it, (P,)."""
+    is_background = kinds == ErrorKind.BG
+    decider = np.array(DECIDER)[kinds]
+    decided = best[decider, np.arange(len(kinds))]
+    true_ious = np.where(is_background, best[:CROWD].max(axis=0), decided)
     if ious.shape[1] == 0:
-        return np.full(len(ious), -1, np.int64), np.zeros(len(ious))
-    same, similar, other, crowd = groups
-    by_kind = np.stack([same, same, similar, other, ~crowd, crowd])  # COR, LOC ... IGNORED
-    deciding = by_kind[kinds - ErrorKind.COR, np.arange(len(kinds))]
-    best = _best(ious, deciding)
-    gaps = np.zeros_like(ious) if area_gaps is None else area_gaps
-    winners = deciding & (ious == best[:, None])
+        return np.full(len(kinds), -1, np.int64), true_ious
+    winners = (relation == decider[:, None]) & (ious == decided[:, None])
+    gaps = np.zeros(1) if area_gaps is None else area_gaps
     index = np.where(winners, gaps, np.inf).argmin(axis=1)
-    return np.where(kinds == ErrorKind.BG, -1, index).astype(np.int64), best
+    return np.where(is_background, -1, index), true_ious
 
 
 def _check_labels(pred_labels: IntArray, gt_labels: IntArray, num_classes: int) -> None:
