@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from engine.models.clip_text import Tokenizer, class_features, prompt_tokens
 from engine.models.crops import labeled_crops
-from engine.models.patches import cut_patches, square_boxes, tight_boxes
+from engine.models.patches import cut_patches, tight_boxes, widen_boxes
 from engine.models.tiny_clip import Recipe, train_tiny_clip
 from engine.models.tiny_clip_model import (
     MEAN,
@@ -71,8 +71,8 @@ class LoadedClip:
 class OpenClipCorrector:
     """Class probabilities of masked objects by PL-DC Eq. 6: a CategoryCorrector.
 
-    A patch is the square around the mask's tight box, background kept. The paper does not say
-    how it cuts; a square keeps the proportions that tell an ellipse from a disc.
+    A patch is the tight box of the mask, squeezed into the model's input, background kept: the
+    paper does not say how it cuts.
     """
 
     clip: LoadedClip
@@ -80,7 +80,7 @@ class OpenClipCorrector:
     """(K, D) of length 1: computed once per model, prompts and classes."""
     kappa: float
     margin: float
-    """Context on every side, as a share of the longer side of the mask's box."""
+    """Context on every side, as a share of the box's width and height."""
     min_patch: int
     """Objects with a shorter side than this are not judged, pixels."""
 
@@ -91,8 +91,8 @@ class OpenClipCorrector:
         every = torch.cat(boxes)
         if len(every) == 0:
             return self.text_features.new_zeros(0, len(self.text_features))
-        squares = [square_boxes(box, self.margin) for box in boxes]
-        patches = cut_patches(images.float(), squares, self.clip.size)
+        wide = [widen_boxes(box, self.margin) for box in boxes]
+        patches = cut_patches(images.float(), wide, self.clip.size)
         probabilities = torch.cat([self._look(part) for part in patches.split(CHUNK)])
         seen = (every[:, 2:] - every[:, :2]).amin(dim=1) >= max(1, self.min_patch)
         return probabilities.masked_fill(~seen[:, None], torch.nan)

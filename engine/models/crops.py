@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.instances import TensorTable
-from engine.models.patches import cut_patches, square_boxes, tight_boxes
+from engine.models.patches import cut_patches, tight_boxes, widen_boxes
 from lab.config import ShapesConfig
 from lab.datasets import rle
 from lab.datasets.records import BoolArray, Dataset, ImageRecord
@@ -20,7 +20,9 @@ from lab.datasets.shapes import shapes_scene
 REGION = 48
 """Side of a stored picture, pixels."""
 CONTEXT = 0.25
-"""Surroundings kept on every side, as a share of the object's longer side: room to jitter."""
+"""Surroundings kept on every side, as a share of the object's box: room to jitter."""
+INNER = (8.0, 8.0, 40.0, 40.0)
+"""Where the object's tight box lies in every region, XYXY."""
 MIN_SIDE = 2
 """Smaller objects show nothing, pixels."""
 
@@ -34,11 +36,9 @@ class Crops(TensorTable):
     """N objects with some of their surroundings. Row i of every field is the same object."""
 
     regions: Tensor
-    """(N, 3, 48, 48) uint8 RGB."""
+    """(N, 3, 48, 48) uint8 RGB: the box of the object squeezed into INNER, and what is around."""
     masks: Tensor
     """(N, 48, 48) bool: the object's pixels in its region; all of it when no mask is known."""
-    boxes: Tensor
-    """(N, 4) float XYXY region pixels: the object's tight box."""
     labels: Tensor
     """(N,) int64."""
 
@@ -100,7 +100,6 @@ def _no_crops() -> Crops:
     return Crops(
         regions=torch.zeros(0, 3, REGION, REGION, dtype=torch.uint8),
         masks=torch.zeros(0, REGION, REGION, dtype=torch.bool),
-        boxes=torch.zeros(0, 4),
         labels=torch.zeros(0, dtype=torch.int64),
     )
 
@@ -109,25 +108,20 @@ def _cut(picture: Picture) -> Crops:
     boxes = torch.from_numpy(np.asarray(picture.boxes, dtype=np.float32)).reshape(-1, 4)
     visible = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE).all(dim=1)
     boxes = boxes[visible]
-    squares = square_boxes(boxes, CONTEXT)
+    wide = widen_boxes(boxes, CONTEXT)
     image = torch.from_numpy(picture.image).permute(2, 0, 1).float()
-    regions = cut_patches(image[None], [squares], REGION)
-    scale = REGION / (squares[:, 2:] - squares[:, :2])
-    corners = squares[:, :2].repeat(1, 2)
     return Crops(
-        regions=regions.round().to(torch.uint8),
-        masks=_region_masks(picture, visible, squares),
-        boxes=(boxes - corners) * scale.repeat(1, 2),
+        regions=cut_patches(image[None], [wide], REGION).round().to(torch.uint8),
+        masks=_region_masks(picture, visible, wide),
         labels=torch.tensor(picture.labels, dtype=torch.int64)[visible],
     )
 
 
-def _region_masks(picture: Picture, visible: Tensor, squares: Tensor) -> Tensor:
+def _region_masks(picture: Picture, visible: Tensor, wide: Tensor) -> Tensor:
     if picture.masks is None:
-        return torch.ones(len(squares), REGION, REGION, dtype=torch.bool)
+        return torch.ones(len(wide), REGION, REGION, dtype=torch.bool)
     masks = torch.from_numpy(picture.masks)[visible][:, None].float()
-    shown = cut_patches(masks, list(squares[:, None]), REGION)
-    return shown[:, 0] >= 0.5
+    return cut_patches(masks, list(wide[:, None]), REGION)[:, 0] >= 0.5
 
 
 def _pictures(images: Sequence[ImageRecord]) -> Iterator[Picture]:

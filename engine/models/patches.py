@@ -19,24 +19,17 @@ def tight_boxes(masks: Tensor) -> Tensor:
     return torch.stack([x1, y1, x2, y2], dim=1).float()
 
 
-def square_boxes(boxes: Tensor, margin: float = 0.0) -> Tensor:
-    """The square around each box, so that a patch keeps the object's proportions.
+def widen_boxes(boxes: Tensor, margin: float) -> Tensor:
+    """Boxes with `margin` times their width and height added on each side. (N, 4) -> (N, 4).
 
-    Args:
-        boxes: (N, 4) XYXY.
-        margin: context on every side, as a share of the longer side.
-
-    Returns:
-        (N, 4) XYXY; it may reach beyond the image.
+    They may reach beyond the image.
     """
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    longest = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1, keepdim=True)
-    half = longest * (0.5 + margin)
-    return torch.cat([centers - half, centers + half], dim=1)
+    border = margin * (boxes[:, 2:] - boxes[:, :2])
+    return torch.cat([boxes[:, :2] - border, boxes[:, 2:] + border], dim=1)
 
 
 def cut_patches(images: Tensor, boxes: Sequence[Tensor], size: int | tuple[int, int]) -> Tensor:
-    """Every box as a picture of one size; averages when it shrinks, black beyond the image.
+    """Every box squeezed into one size; averages when it shrinks, black beyond the image.
 
     Args:
         images: (B, C, H, W) float.

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.models.clip_text import class_features, prompt_tokens
-from engine.models.crops import Crops, scene_crops
-from engine.models.patches import cut_patches, square_boxes
+from engine.models.crops import INNER, Crops, scene_crops
+from engine.models.patches import cut_patches
 from engine.models.tiny_clip_model import (
     MEAN,
     PATCH,
@@ -127,12 +127,10 @@ def contrastive_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 def perturb(crops: Crops, flat_chance: float, mirror_diagonally: bool) -> Tensor:
     """Jittered, recoloured 32-pixel pictures of the objects. -> (N, 3, 32, 32) about [0, 1]."""
-    count, device = len(crops), crops.boxes.device
-    squares = square_boxes(crops.boxes)
-    sides = squares[:, 2:] - squares[:, :2]
-    shift = sides * _uniform(count, 2, device, -0.08, 0.08)
-    half = sides * (_uniform(count, 1, device, 0.9, 1.15) / 2)
-    centers = (squares[:, :2] + squares[:, 2:]) / 2 + shift
+    count, device = len(crops), crops.labels.device
+    side = INNER[2] - INNER[0]
+    centers = (INNER[0] + INNER[2]) / 2 + side * _uniform(count, 2, device, -0.08, 0.08)
+    half = side / 2 * _uniform(count, 2, device, 0.88, 1.16)
     boxes = torch.cat([centers - half, centers + half], dim=1)
     layers = torch.cat([crops.regions.float() / 255, crops.masks[:, None].float()], dim=1)
     cut = cut_patches(layers, list(boxes[:, None]), PATCH)
@@ -146,14 +144,14 @@ def perturb(crops: Crops, flat_chance: float, mirror_diagonally: bool) -> Tensor
 
 @torch.no_grad()
 def recognise(clip: TinyClip, crops: Crops) -> Tensor:
-    """The class of each object by its tight square patch. -> (N,) int64 index of clip.classes."""
+    """The class of each object by its tight patch. -> (N,) int64 index of clip.classes."""
     tokens = prompt_tokens(tiny_tokenizer(), clip.classes, clip.templates)
     texts = class_features(clip.model, tokens)
     answers = [torch.zeros(0, dtype=torch.int64)]
     for start in range(0, len(crops), 256):
         part = crops[slice(start, start + 256)]
-        squares = list(square_boxes(part.boxes)[:, None])
-        pictures = cut_patches(part.regions.float() / 255, squares, PATCH)
+        inner = list(torch.tensor(INNER).repeat(len(part), 1, 1))
+        pictures = cut_patches(part.regions.float() / 255, inner, PATCH)
         features = clip.model.encode_image(_normalized(pictures), normalize=True)
         answers.append((features @ texts.T).argmax(dim=1))
     return torch.cat(answers)
