@@ -29,6 +29,8 @@ from engine.checkpoint import (
     load_checkpoint,
 )
 from engine.evaluate import Evaluated, evaluate, write_results
+from engine.models.backbones import pretrained_state
+from engine.models.condinst import CondInst
 from engine.recorder import Recorder
 from engine.trainer import Trainer
 from lab.analysis.judge import build_judge
@@ -104,15 +106,12 @@ def run_evaluation(store: Store, options: argparse.Namespace) -> int:
 
 
 def export_backbone(store: Store, options: argparse.Namespace) -> int:
-    """Write the backbone of a run's newest checkpoint, in half precision."""
+    """Write backbone and pyramid of a run's newest checkpoint, as `backbone_weights` takes them."""
     run = _open_run(store, get_run(store, options.run_id).run_id)
     checkpoint = _checkpoint_at(run, None)
-    prefix = "backbone.body."
-    tensors = {
-        name.removeprefix(prefix): tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in checkpoint.teacher.items()
-        if name.startswith(prefix)
-    }
+    network = CondInst(run.config.host, len(run.data.train.categories))
+    network.load_state_dict(checkpoint.teacher)
+    tensors = pretrained_state(network.backbone.body, network.pyramid)
     safetensors.torch.save_file(tensors, options.out)
     note = {"config": run.config.model_dump(mode="json"), "step": checkpoint.step}
     Path(options.out).with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n")

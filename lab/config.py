@@ -121,7 +121,7 @@ class CondInstConfig(Frozen):
     width: Annotated[int, Field(ge=8)] = 16
     """Channels of the tiny backbone's first stage."""
     backbone_weights: str | None = None
-    """None = random; "shapes" = the shipped tiny backbone; otherwise a local file."""
+    """None = random; "shapes" = the shipped tiny backbone (width 24); otherwise a local file."""
     freeze_stages: Annotated[int, Field(ge=0, le=5)] = 0
     """Freeze the stem (1) and this many backbone stages less one; 5 = all (PL-DC)."""
     max_instances: Positive = 64

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
-from engine.checkpoint import load_weights
+from engine.checkpoint import CheckpointError, load_weights
 from engine.weights import SHAPES_BACKBONE
 
 STEM = ("conv1", "bn1", "relu", "maxpool")
@@ -49,10 +49,10 @@ class NarrowResNet18(nn.Module):
             setattr(self, stage, _two_blocks(inside, outside, stride=1 if index == 0 else 2))
 
 
-def build_backbone(preset: str, width: int, weights: str | None, freeze_stages: int) -> Backbone:
-    """The backbone of a preset, its weights loaded and its first stages frozen.
+def build_backbone(preset: str, width: int, freeze_stages: int, *, pretrained: bool) -> Backbone:
+    """The backbone of a preset with random weights, its first stages frozen.
 
-    R50 and R101 use frozen batch norm when they start from weights (as the papers do), else
+    R50 and R101 use frozen batch norm when weights will be loaded (as the papers do), else
     trainable batch norm: frozen statistics of a random network would destroy its scale.
     """
     if preset == "tiny":
@@ -60,34 +60,68 @@ def build_backbone(preset: str, width: int, weights: str | None, freeze_stages: 
         channels = (width, 2 * width, 4 * width, 8 * width)
     else:
         blocks = [3, 4, 6, 3] if preset == "r50" else [3, 4, 23, 3]
-        norm = FrozenBatchNorm2d if weights else nn.BatchNorm2d
+        norm = FrozenBatchNorm2d if pretrained else nn.BatchNorm2d
         body = ResNet(Bottleneck, blocks, norm_layer=norm)
         del body.fc, body.avgpool
         channels = (256, 512, 1024, 2048)
-    if weights is not None:
-        path = SHAPES_BACKBONE if weights == "shapes" else Path(weights).expanduser()
-        load_backbone(body, path)
     backbone = Backbone(body, channels)
     _freeze(body, freeze_stages)
     return backbone
 
 
-def load_backbone(body: nn.Module, path: Path) -> None:
-    """Load a state dict in torchvision's names; the classifier and batch counters may be extra.
+def weights_path(name: str) -> Path:
+    """ "shapes" = the shipped weights; anything else is a local file."""
+    return SHAPES_BACKBONE if name == "shapes" else Path(name).expanduser()
+
+
+def load_pretrained(body: nn.Module, pyramid: nn.Module, path: Path) -> None:
+    """Load a backbone, and the pyramid above it when the file has one.
+
+    A file of ours holds "body." and "pyramid." tensors; any other is taken as a classifier's
+    state dict in torchvision's names, whose other tensors are left out.
 
     Raises:
-        ValueError: naming the file and the keys that are missing or have another shape.
+        CheckpointError: naming the file and what is missing or has another shape.
     """
     state = load_weights(path)
-    wanted = body.state_dict()
+    if any(name.startswith("body.") for name in state):
+        _load_into(body, _below(state, "body."), path)
+        _load_into(pyramid, _below(state, "pyramid."), path)
+    else:
+        _load_into(body, state, path)
+
+
+def pretrained_state(body: nn.Module, pyramid: nn.Module) -> dict[str, Tensor]:
+    """What `load_pretrained` reads, in half precision."""
+    parts = {"body.": body, "pyramid.": pyramid}
+    return {
+        prefix + name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
+        for prefix, part in parts.items()
+        for name, tensor in part.state_dict().items()
+    }
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _load_into(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    wanted = module.state_dict()
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
     wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
     if missing or wrong:
-        raise ValueError(
-            f"{path}: does not fit this backbone: missing {missing[:3]}, wrong shape {wrong[:3]} "
-            f"({len(missing)} and {len(wrong)} of {len(wanted)} tensors)"
+        raise CheckpointError(
+            f"{path}: does not fit this backbone (host.preset, host.width): missing {missing[:3]}, "
+            f"another shape {wrong[:3]} ({len(missing)} and {len(wrong)} of {len(wanted)} tensors)"
         )
-    body.load_state_dict({k: state[k].float() for k in wanted if k in state}, strict=False)
+    module.load_state_dict(
+        {
+            k: state[k].float() if state[k].is_floating_point() else state[k]
+            for k in wanted
+            if k in state
+        },
+        strict=False,
+    )
 
 
 def _freeze(body: nn.Module, stages: int) -> None:

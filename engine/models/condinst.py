@@ -17,7 +17,7 @@ from torchvision.ops import batched_nms, sigmoid_focal_loss
 from engine.instances import Predictions, Targets
 from engine.losses.box import centerness, distance_giou
 from engine.losses.dice import squared_dice
-from engine.models.backbones import Backbone, build_backbone
+from engine.models.backbones import Backbone, build_backbone, load_pretrained, weights_path
 from engine.models.condinst_parts import PAPER, SMALL, Head, MaskBranch, Pyramid
 from engine.models.dynamic_head import dynamic_masks
 from engine.models.fcos import (
@@ -61,9 +61,15 @@ class CondInst(nn.Module):
         self.arch = SMALL if config.preset == "tiny" else PAPER
         self.num_classes = num_classes
         self.backbone: Backbone = build_backbone(
-            config.preset, config.width, config.backbone_weights, config.freeze_stages
+            config.preset,
+            config.width,
+            config.freeze_stages,
+            pretrained=config.backbone_weights is not None,
         )
         self.pyramid = Pyramid(self.backbone.channels, self.arch)
+        if config.backbone_weights is not None:
+            path = weights_path(config.backbone_weights)
+            load_pretrained(self.backbone.body, self.pyramid, path)
         self.head = Head(self.arch, num_classes)
         self.mask_branch = MaskBranch(self.arch)
 

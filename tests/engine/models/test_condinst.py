@@ -2,9 +2,14 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import resnet50
+from torchvision.ops import FrozenBatchNorm2d
 
+from engine.checkpoint import CheckpointError
 from engine.instances import Targets
+from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
 from engine.models.dynamic_head import (
     dynamic_masks,
@@ -172,3 +177,36 @@ def test_a_network_overfits_one_image(network):
     union = (found.mask_logits[0] > 0) | wanted[0].masks[0]
     assert found.labels[0] == 2
     assert overlap.sum() / union.sum() > 0.8
+
+
+def test_a_backbone_that_was_written_is_read_back(tmp_path):
+    source = CondInst(CondInstConfig(width=8), num_classes=3)
+    path = tmp_path / "backbone.safetensors"
+    save_file(pretrained_state(source.backbone.body, source.pyramid), path)
+
+    copy = CondInst(CondInstConfig(width=8, backbone_weights=str(path)), num_classes=5)
+
+    for part in ("backbone", "pyramid"):
+        for name, tensor in source.get_submodule(part).state_dict().items():
+            torch.testing.assert_close(
+                copy.get_submodule(part).state_dict()[name], tensor, atol=1e-3, rtol=1e-3
+            )
+
+
+def test_a_backbone_of_another_width_is_refused_with_its_name(tmp_path):
+    source = CondInst(CondInstConfig(width=8), num_classes=3)
+    path = tmp_path / "narrow.safetensors"
+    save_file(pretrained_state(source.backbone.body, source.pyramid), path)
+
+    with pytest.raises(CheckpointError, match=r"narrow\.safetensors: does not fit"):
+        CondInst(CondInstConfig(width=16, backbone_weights=str(path)), num_classes=3)
+
+
+def test_a_classifiers_weights_fit_in_torchvisions_names(tmp_path):
+    """A torchvision ResNet-50 checkpoint, its classifier left out."""
+    path = tmp_path / "resnet50.pth"
+    torch.save(resnet50().state_dict(), path)
+
+    network = CondInst(CondInstConfig(preset="r50", backbone_weights=str(path)), num_classes=2)
+
+    assert isinstance(network.backbone.body.get_submodule("bn1"), FrozenBatchNorm2d)
