@@ -21,6 +21,7 @@ from engine.instances import Predictions
 from engine.interfaces import Candidates, ViewGeometry
 from lab.analysis.average_precision import ImagePredictions
 from lab.datasets.records import BoolArray, FloatArray, LabelSource, PseudoLabels, Rle
+from lab.datasets.rle import areas
 
 coco_mask: Any = hotcoco.mask  # its type stubs know one mask, not lists
 
@@ -183,4 +184,4 @@ def _encode_view(found: Detached, min_class_quality: float) -> PseudoLabels:
 
 
 def _areas(masks: Sequence[Rle]) -> FloatArray:
-    return np.asarray(coco_mask.area([one.as_coco() for one in masks]), dtype=np.float32)
+    return areas(masks).astype(np.float32)

@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask
 
-from lab.datasets.records import BoolArray, IntArray, Rle
+from lab.datasets.records import BoolArray, Rle
 
 coco_mask: Any = mask  # its type stubs do not know lists of masks
-
-
-def mask_areas(masks: Sequence[Rle]) -> IntArray:
-    """Foreground pixels of each mask, (N,)."""
-    # One by one: pycocotools overflows on a list of more than 255.
-    return np.array([coco_mask.area(one.as_coco()) for one in masks], dtype=np.int64)
 
 
 def raw_ious(

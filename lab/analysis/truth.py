@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab.analysis.rle import intersection, mask_areas, rectangle
+from lab.analysis.rle import intersection, rectangle
 from lab.datasets.records import BoolArray, ImageRecord, IntArray, Rle
+from lab.datasets.rle import areas as mask_areas
 
 
 @dataclass(frozen=True, slots=True)

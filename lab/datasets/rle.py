@@ -66,9 +66,8 @@ def tight_box(rle: Rle) -> tuple[float, float, float, float]:
 
 def areas(rles: Sequence[Rle]) -> NDArray[np.int64]:
     """(N,) pixels inside each."""
-    if not rles:
-        return np.zeros(0, dtype=np.int64)
-    return np.asarray(coco_mask.area(cast(Any, [rle.as_coco() for rle in rles])), dtype=np.int64)
+    # One by one: pycocotools overflows on a list of more than 255.
+    return np.array([coco_mask.area(cast(Any, rle.as_coco())) for rle in rles], dtype=np.int64)
 
 
 def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> Rle:

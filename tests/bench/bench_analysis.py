@@ -15,7 +15,6 @@ from pycocotools import mask as coco_mask
 
 from lab.analysis.average_precision import ImagePredictions, evaluation_kinds, mask_ap
 from lab.analysis.judge import build_judge
-from lab.analysis.rle import mask_areas
 from lab.analysis.what_if import IntegralHistogram, passes
 from lab.datasets.records import (
     Annotation,
@@ -27,6 +26,7 @@ from lab.datasets.records import (
     PseudoLabels,
     Rle,
 )
+from lab.datasets.rle import areas as mask_areas
 
 pytestmark = pytest.mark.bench
 HEIGHT, WIDTH, CLASSES = 480, 640, 80

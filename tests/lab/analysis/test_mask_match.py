@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lab.analysis.match import mask_ious, pairs
-from lab.analysis.rle import mask_areas, rectangle
+from lab.analysis.rle import rectangle
 from lab.analysis.truth import image_truth, visible_truth
+from lab.datasets.rle import areas as mask_areas
 
 NO_CROWD = np.zeros(1, np.bool_)
 
