@@ -1,0 +1,223 @@
+"""CLIP as a second opinion: any open_clip model, or the stand-in."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from huggingface_hub import constants
+from torch import Tensor, nn
+
+from engine.models.clip import (
+    ClipError,
+    LoadedClip,
+    OpenClipCorrector,
+    build_corrector,
+    corrector_for,
+    load_open_clip,
+)
+from engine.models.tiny_clip_model import tiny_tokenizer
+from lab.config import ClipConfig, ShapesConfig
+from lab.datasets.records import Category, Dataset
+from lab.datasets.shapes import make_shapes
+
+CPU = torch.device("cpu")
+SMALL_MODEL = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 16, "head_width": 8, "patch_size": 16},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
+}
+
+
+class FixedImageTower(nn.Module):
+    """Sees the same thing in every patch, and remembers the patches."""
+
+    def __init__(self, feature: Tensor) -> None:
+        super().__init__()
+        self.feature = feature
+        self.patches: list[Tensor] = []
+
+    def encode_image(self, patches: Tensor) -> Tensor:
+        self.patches.append(patches)
+        return self.feature.repeat(len(patches), 1)
+
+
+def corrector(kappa: float = 100.0, margin: float = 0.0) -> OpenClipCorrector:
+    """Cosines 0.30, 0.25, 0.28 with three classes, for whatever it looks at."""
+    cosines = torch.tensor([0.30, 0.25, 0.28])
+    rest = (1 - cosines.square().sum()).sqrt()
+    tower = FixedImageTower(7 * torch.cat([cosines, rest[None]]))
+    clip = LoadedClip(tower, tiny_tokenizer(), (4, 4), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return OpenClipCorrector(clip, torch.eye(4)[:3], kappa, margin, min_patch=2)
+
+
+def one_mask(rows: slice, columns: slice) -> Tensor:
+    mask = torch.zeros(1, 16, 16, dtype=torch.bool)
+    mask[:, rows, columns] = True
+    return mask
+
+
+@pytest.fixture
+def labeled(tmp_path: Path) -> Dataset:
+    return make_shapes(ShapesConfig(num_train=3, num_val=1, image_size=64), tmp_path)[0]
+
+
+@pytest.fixture
+def local_model(tmp_path: Path) -> Path:
+    """A complete open_clip model of random weights in a directory."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    about = {"model_cfg": SMALL_MODEL, "preprocess_cfg": {"mean": [0.1, 0.2, 0.3]}}
+    (directory / "open_clip_config.json").write_text(json.dumps(about))
+    model = open_clip.model.CLIP(**SMALL_MODEL)
+    torch.save(model.state_dict(), directory / "open_clip_pytorch_model.bin")
+    return directory
+
+
+def test_probabilities_are_the_softmax_of_scaled_cosines():
+    mask = one_mask(slice(2, 9), slice(3, 9))
+
+    answer = corrector().probabilities(torch.rand(1, 3, 16, 16), [mask])
+
+    expected = torch.tensor([[0.875601, 0.005900, 0.118500]])
+    torch.testing.assert_close(answer, expected, atol=2e-6, rtol=0)
+
+
+def test_an_object_too_small_to_see_is_not_judged():
+    masks = torch.cat([one_mask(slice(2, 9), slice(3, 4)), one_mask(slice(2, 4), slice(3, 5))])
+
+    answer = corrector().probabilities(torch.rand(1, 3, 16, 16), [masks])
+
+    assert answer.isnan().all(dim=1).tolist() == [True, False]
+
+
+def test_an_empty_mask_is_not_judged():
+    nothing = torch.zeros(1, 16, 16, dtype=torch.bool)
+
+    assert corrector().probabilities(torch.rand(1, 3, 16, 16), [nothing]).isnan().all()
+
+
+def test_nothing_to_judge_needs_no_look():
+    judge = corrector()
+    nothing = torch.zeros(0, 16, 16, dtype=torch.bool)
+
+    assert judge.probabilities(torch.rand(2, 3, 16, 16), [nothing, nothing]).shape == (0, 3)
+
+
+def test_a_patch_is_the_normalised_box_of_its_own_image():
+    images = torch.stack([torch.full((3, 16, 16), 0.5), torch.full((3, 16, 16), 0.75)])
+    judge = corrector()
+
+    judge.probabilities(images, [one_mask(slice(0, 4), slice(0, 8))] * 2)
+
+    tower = judge.clip.model
+    assert isinstance(tower, FixedImageTower)
+    (patches,) = tower.patches
+    assert patches.shape == (2, 3, 4, 4)
+    # Mean 0.5, deviation 0.25: gray 0.5 becomes 0, and 0.75 becomes 1.
+    torch.testing.assert_close(patches.mean(dim=(1, 2, 3)), torch.tensor([0.0, 1.0]))
+
+
+def test_the_temperature_is_capped_where_clip_caps_it(local_model: Path):
+    clip = load_open_clip(f"local-dir:{local_model}", "unused")
+    nn.init.constant_(clip.model.get_parameter("logit_scale"), 9.0)
+
+    assert corrector_for(clip, ["cat"], ClipConfig()).kappa == 100
+
+
+def test_any_open_clip_model_of_a_directory_can_judge(local_model: Path):
+    clip = load_open_clip(f"local-dir:{local_model}", "unused")
+    judge = corrector_for(clip, ["cat", "dog", "parrot"], ClipConfig(min_patch=1))
+
+    answer = judge.probabilities(torch.rand(1, 3, 16, 16), [one_mask(slice(2, 9), slice(3, 9))])
+
+    assert clip.size == (32, 32) and clip.mean == (0.1, 0.2, 0.3)
+    assert judge.text_features.norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    assert answer.sum().item() == pytest.approx(1, abs=1e-5)
+    assert not answer.requires_grad
+
+
+def test_a_directory_without_weights_is_refused(local_model: Path):
+    (local_model / "open_clip_pytorch_model.bin").unlink()
+
+    with pytest.raises(ClipError, match="could not be loaded"):
+        load_open_clip(f"local-dir:{local_model}", "unused")
+
+
+def test_offline_a_tag_fails_at_once_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    started = time.monotonic()
+
+    with pytest.raises(ClipError, match=r"cannot be reached: set method\.clip\.pretrained"):
+        load_open_clip("RN50", "openai")
+
+    assert time.monotonic() - started < 10
+    assert constants.HF_HUB_OFFLINE is True
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "message"),
+    [
+        ("RN50", "opeani", "neither a file nor a tag of RN50; its tags are openai"),
+        ("RN51", "openai", "open_clip knows no such model"),
+        ("RN50", "weights/clip.pt", "no such file"),
+        ("RN50", "shapes", 'belongs to model "tiny"'),
+    ],
+)
+def test_what_is_not_there_is_named(model: str, pretrained: str, message: str):
+    with pytest.raises(ClipError, match=message):
+        load_open_clip(model, pretrained)
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path):
+    path = tmp_path / "clip.pt"
+    path.write_text("hello")
+
+    with pytest.raises(ClipError, match=r"clip\.pt"):
+        load_open_clip("ViT-S-32-alt", str(path))
+
+
+def test_a_random_clip_is_refused(labeled: Dataset, tmp_path: Path):
+    with pytest.raises(ClipError, match="randomly initialised CLIP corrects nothing"):
+        build_corrector(ClipConfig(pretrained=None), labeled, tmp_path / "c", 0, CPU)
+
+
+def test_the_stand_in_learns_from_the_labelled_images_once(labeled: Dataset, tmp_path: Path):
+    config = ClipConfig(pretrained="labeled", train_steps=2)
+    path = tmp_path / "run" / "clip.safetensors"
+    image, mask = torch.rand(1, 3, 16, 16), one_mask(slice(2, 9), slice(3, 9))
+
+    first = build_corrector(config, labeled, path, 0, CPU)
+    written = path.stat().st_mtime_ns
+    second = build_corrector(config, labeled, path, 1, CPU)
+
+    assert path.stat().st_mtime_ns == written
+    answers = [judge.probabilities(image, [mask]) for judge in (first, second)]
+    assert answers[0].shape == (1, 12)
+    assert torch.equal(answers[0], answers[1])
+
+
+def test_the_stand_in_refuses_words_it_never_heard(labeled: Dataset, tmp_path: Path):
+    path = tmp_path / "clip.safetensors"
+    build_corrector(ClipConfig(pretrained="labeled", train_steps=1), labeled, path, 0, CPU)
+    cats = Dataset("cats", (Category(1, "cat", "animal"),), ())
+
+    with pytest.raises(ClipError, match='the dataset has cat too: set it to "labeled"'):
+        build_corrector(ClipConfig(pretrained=str(path)), cats, tmp_path / "x", 0, CPU)
+    with pytest.raises(ClipError, match="understands nothing else"):
+        build_corrector(
+            ClipConfig(pretrained=str(path), templates=("one {class}",)),
+            labeled,
+            tmp_path / "x",
+            0,
+            CPU,
+        )
+    with pytest.raises(ClipError, match="no such file"):
+        build_corrector(ClipConfig(pretrained="gone"), labeled, tmp_path / "x", 0, CPU)
