@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 ENTRY = (sys.executable, "-m", "engine.train")
+STDERR = 2
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,12 +31,16 @@ def evaluate_command(
     return [*ENTRY, "evaluate", "--store", str(root), "--run-id", run_id, *chosen, "--json"]
 
 
-def run_in_foreground(command: Sequence[str], *, stdout: IO[str] | None = None) -> int:
+def run_in_foreground(command: Sequence[str], *, all_to_stderr: bool = False) -> int:
     """Run to the end and return the exit code (1 when a signal killed the process).
 
     The process has a session of its own, so Ctrl-C reaches it exactly once: passed on by us,
     as SIGTERM and SIGHUP are. It then saves a checkpoint and stops by itself.
+
+    Args:
+        all_to_stderr: what it writes to stdout goes to our stderr, to keep our stdout for JSON.
     """
+    stdout = STDERR if all_to_stderr else None
     with (
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stdout, start_new_session=True

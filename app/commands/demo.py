@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Train supervised, single-threshold and PL-DC on generated images; compare them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the runs, as Ctrl-C does
     started = time.monotonic()
     plan = plan_demo(burn_in=burn_in, steps=steps)
     with Store.open(store_root or default_root()) as store:

@@ -20,6 +20,7 @@ from lab.config import (
     with_overrides,
 )
 from lab.store.queries import get_run
+from lab.store.runs import finish_run
 from lab.store.store import Store
 
 
@@ -63,7 +64,10 @@ def train(
             run_id = start_run(store, wanted, command=sys.argv, fork=point)
         note(f"run {run_id} in {store.root}")
         command = run_command(store.root, run_id)
-        code = run_in_foreground(command, stdout=sys.stderr if json else None)
+        code = run_in_foreground(command, all_to_stderr=json)
+        if code != 0 and get_run(store, run_id).status == "queued":
+            reason = f"the engine ended with exit code {code} before it began"
+            finish_run(store, run_id, "failed", reason)
         if json:
             say_json(get_run(store, run_id))
     raise typer.Exit(code)
