@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.answers import answer
 from app.thresholds import PAPER_CLASS_THRESHOLD, PAPER_MASK_THRESHOLD, thresholds_of
-from lab.datasets.records import LabelSource
+from lab.datasets.records import ErrorKind, LabelSource
 from lab.store.queries import (
     RunRow,
     StepSummary,
@@ -127,7 +127,7 @@ def summary_entry(summary: StepSummary) -> dict[str, Any]:
         "images": summary.images,
         "candidates": summary.candidates,
         "kept": summary.kept,
-        "right": summary.kept_right,
+        "right": summary.kept_kinds[ErrorKind.COR],
         "truths": summary.truths,
         "found": summary.found,
         "kinds": {kind.name.lower(): count for kind, count in summary.kept_kinds.items()},

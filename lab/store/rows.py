@@ -100,12 +100,13 @@ class StepSummary:
 
     @property
     def precision(self) -> float:
-        """Share of right labels among the kept ones that can be judged; NaN when 0/0.
+        """Share of Cor among the kept labels that can be judged; NaN when 0/0.
 
-        A duplicate is not right. Labels without truth, or on a crowd, cannot be judged.
+        As everywhere in seglab (and in PL-DC) a duplicate is Cor; `kept_right` leaves it out.
+        Labels without truth, or on a crowd, cannot be judged.
         """
         unjudged = self.kept_kinds[ErrorKind.UNKNOWN] + self.kept_kinds[ErrorKind.IGNORED]
-        return _ratio(self.kept_right, self.kept - unjudged)
+        return _ratio(self.kept_kinds[ErrorKind.COR], self.kept - unjudged)
 
     @property
     def recall(self) -> float:

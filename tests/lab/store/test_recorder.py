@@ -151,11 +151,11 @@ def test_a_summary_counts_by_hand(store, run_id):
     [summary] = step_summaries(store, run_id)
     assert (summary.images, summary.candidates, summary.kept, summary.kept_right) == (2, 5, 4, 1)
     assert summary.all_kinds[cor] == 3 and summary.kept_kinds[cor] == 2
-    # one right label among three that can be judged; pseudo_labels(0) has 2 truths, none found
-    assert summary.precision == pytest.approx(1 / 3)
+    # two Cor (one a duplicate) of three that can be judged; pseudo_labels(0) has 2 truths, none found
+    assert summary.precision == pytest.approx(2 / 3)
     assert summary.recall == pytest.approx(1 / 6)
     run = get_run(store, run_id)
-    assert (run.last_kept, run.last_precision) == (4, pytest.approx(1 / 3))
+    assert (run.last_kept, run.last_precision) == (4, pytest.approx(2 / 3))
 
 
 def test_labels_without_truth_have_no_precision(store, run_id):
