@@ -151,7 +151,7 @@ def test_a_summary_counts_by_hand(store, run_id):
     [summary] = step_summaries(store, run_id)
     assert (summary.images, summary.candidates, summary.kept, summary.kept_right) == (2, 5, 4, 1)
     assert summary.all_kinds[cor] == 3 and summary.kept_kinds[cor] == 2
-    # two Cor (one a duplicate) of three that can be judged; pseudo_labels(0) has 2 truths, none found
+    # two Cor (one a duplicate) of three judged; pseudo_labels(0) has 2 truths, none found
     assert summary.precision == pytest.approx(2 / 3)
     assert summary.recall == pytest.approx(1 / 6)
     run = get_run(store, run_id)
