@@ -148,7 +148,10 @@ class Method(Protocol):
         ...
 
     def student_restarts(self, step: int) -> bool:
-        """Whether the student goes back to its initial weights just before `step`."""
+        """Whether the student goes back to its initial weights just before `step`.
+
+        After the teacher has moved: what the student has learnt until then lives on in it.
+        """
         ...
 
     def judge(self, found: Candidates) -> Candidates:

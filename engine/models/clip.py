@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import huggingface_hub
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.models.clip_text import Tokenizer, class_features, prompt_tokens
-from engine.models.crops import labeled_crops
+from engine.models.crops import CropError, labeled_crops
 from engine.models.patches import cut_patches, tight_boxes, widen_boxes
 from engine.models.tiny_clip import Recipe, train_tiny_clip
 from engine.models.tiny_clip_model import (
@@ -97,9 +98,14 @@ class OpenClipCorrector:
         seen = (every[:, 2:] - every[:, :2]).amin(dim=1) >= max(1, self.min_patch)
         return probabilities.masked_fill(~seen[:, None], torch.nan)
 
+    @cached_property
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the model's input, each (3, 1, 1), on its device."""
+        both = self.text_features.new_tensor([self.clip.mean, self.clip.std])
+        return both[0, :, None, None], both[1, :, None, None]
+
     def _look(self, patches: Tensor) -> Tensor:
-        mean = patches.new_tensor(self.clip.mean)[:, None, None]
-        std = patches.new_tensor(self.clip.std)[:, None, None]
+        mean, std = self._statistics
         features = self.clip.model.encode_image((patches - mean) / std)  # pyright: ignore[reportCallIssue]
         features = functional.normalize(features.float(), dim=1)
         return (self.kappa * features @ self.text_features.T).softmax(dim=1)
@@ -211,10 +217,12 @@ def _train_on(
     labeled: Dataset, config: ClipConfig, path: Path, seed: int, device: torch.device
 ) -> None:
     classes = [category.name for category in labeled.categories]
+    try:
+        crops = labeled_crops(labeled)
+    except CropError as error:
+        raise ClipError(f"method.clip.pretrained = 'labeled': {error}") from None
     recipe = Recipe(config.train_steps)
-    clip = train_tiny_clip(
-        labeled_crops(labeled), classes, recipe, seed, templates=config.templates, device=device
-    )
+    clip = train_tiny_clip(crops, classes, recipe, seed, templates=config.templates, device=device)
     tokens = prompt_tokens(tiny_tokenizer(), classes, config.templates)
     save_tiny_clip(path, clip, tokens)
 

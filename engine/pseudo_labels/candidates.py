@@ -63,8 +63,9 @@ def survey(
 def confine(predictions: Predictions, geometry: ViewGeometry) -> Predictions:
     """Padding holds nothing: there masks are surely background, and boxes end at its edge."""
     height, width = geometry.height, geometry.width
-    limits = predictions.boxes.new_tensor([width, height, width, height])
-    boxes = predictions.boxes.clamp(min=0).minimum(limits)
+    columns = predictions.boxes[:, 0::2].clamp(0, width)
+    rows = predictions.boxes[:, 1::2].clamp(0, height)
+    boxes = torch.stack([columns, rows], dim=2).flatten(1)
     logits = predictions.mask_logits
     if logits.shape[1:] != (height, width):
         shown = torch.zeros(logits.shape[1:], dtype=torch.bool, device=logits.device)

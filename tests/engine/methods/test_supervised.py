@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.methods.supervised import Supervised
+from engine.pseudo_labels.candidates import survey
 from lab.config import SupervisedConfig
+from lab.datasets.records import LabelSource
 
 
 def test_it_sees_the_weak_view_unless_told_otherwise(make_host, batch):
@@ -41,3 +43,12 @@ def test_without_a_decay_the_student_itself_is_evaluated(make_host):
     method = Supervised(SupervisedConfig(ema_decay=0), make_host(), make_host())
 
     assert {method.teacher_decay(step) for step in range(100)} == {0}
+
+
+def test_it_drops_nothing(make_host, make_predictions, batch):
+    (view, _) = batch.unlabeled.geometry
+    found = survey(make_predictions([(0.1, 0.6)], (1.0, 0.0)), view, 11, LabelSource.PROBE_TEACHER)
+
+    judged = Supervised(SupervisedConfig(), make_host(), make_host()).judge(found)
+
+    assert judged.kept.tolist() == [True]

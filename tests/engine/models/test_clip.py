@@ -204,6 +204,15 @@ def test_the_stand_in_learns_from_the_labelled_images_once(labeled: Dataset, tmp
     assert torch.equal(answers[0], answers[1])
 
 
+def test_the_stand_in_needs_a_labelled_object(labeled: Dataset, tmp_path: Path):
+    config, path = ClipConfig(pretrained="labeled"), tmp_path / "clip.safetensors"
+
+    with pytest.raises(ClipError, match="no labelled object to learn classes from"):
+        build_corrector(config, labeled.with_images([]), path, 0, CPU)
+
+    assert not path.exists()
+
+
 def test_the_stand_in_refuses_words_it_never_heard(labeled: Dataset, tmp_path: Path):
     path = tmp_path / "clip.safetensors"
     build_corrector(ClipConfig(pretrained="labeled", train_steps=1), labeled, path, 0, CPU)
