@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.answers import answer
 from app.label_entries import image_entry, label_entries, truth_entry
+from app.label_pages import page_of_labels
 from app.window import StepWindow, choose_window
 from lab.datasets.records import DropRule, ErrorKind, LabelSource
 from lab.store.queries import LabelFilter, find_labels, get_run, image_record, label_steps
@@ -72,7 +73,7 @@ def label_page(store: Store, run_id: str, question: LabelQuestion) -> dict[str, 
     if window is None:
         return {"total": 0, "window": None, "rows": [], "images": {}}
     try:
-        page = find_labels(
+        page = page_of_labels(
             store,
             run_id,
             label_filter(question, window),

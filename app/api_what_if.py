@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.answers import answer
 from app.label_entries import label_entries, rows_of
+from app.label_pages import EVERY_STEP
 from app.thresholds import min_area_of
 from app.window import StepWindow, choose_window
 from lab.analysis.what_if import CoupledHistogram, IntegralHistogram, changes, grid
@@ -35,7 +36,6 @@ COLUMNS = (
     *("gt_id", "area", "image_id", "step"),
 )
 QUALITIES = ("class_quality", "mask_quality", "score")
-EVERY_STEP = 1_000_000_000
 
 Quality = Annotated[float, Field(ge=0.0, le=1.0)]
 

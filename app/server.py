@@ -49,7 +49,6 @@ def mount_pages(app: FastAPI) -> None:
             build_pages(),
             path="/",
             theme=Base(font=SYSTEM_SANS, font_mono=SYSTEM_MONO),
-            css_paths=[STATIC / "app.css"],
             head_paths=[STATIC / "head.html"],
             favicon_path=str(STATIC / "favicon.svg"),
             footer_links=[],

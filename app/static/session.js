@@ -71,7 +71,7 @@ async function updateRun() {
   session.error = null;
   session.run = news.run;
   session.steps = [...known, ...news.steps];
-  if (address.get("run") !== news.run.run_id) address.change({ run: news.run.run_id });
+  if (address.get("run") !== news.run.run_id) address.note({ run: news.run.run_id });
   tell(fresh ? "run" : "news");
 }
 

@@ -1,0 +1,193 @@
+// How the What-if page is laid out; what_if.js says what its parts show.
+
+import { h, segmented, select, setText } from "./dom.js";
+import { ERROR_KINDS } from "./kinds.js";
+import { Plane } from "./plane.js";
+import { buildMoving } from "./what_if_moving.js";
+import { buildStack } from "./what_if_stack.js";
+
+const METRICS = [
+  ["f1", "F1: right and complete"],
+  ["precision", "Precision: share that is right"],
+  ["recall", "Recall: share of objects found"],
+  ["kept", "How many are kept"],
+  ...ERROR_KINDS.map((kind) => [kind.key, `Share ${kind.name.toLowerCase()} (${kind.code})`]),
+];
+/**
+ * The parts of the page and the node that holds them. `view` is what the sliders move;
+ * the callbacks say that it moved, that it was let go, and that another metric or rule is wanted.
+ */
+export function buildPage(view, { onDrag, onRelease, onMetric, onMode }) {
+  const page = {
+    empty: h("div", {}),
+    tally: h("span", { class: "hint", id: "what-if-tally" }),
+    sentence: h("p", { class: "sentence", id: "what-if-sentence", "aria-live": "polite" }),
+    scale: h("span", {}),
+  };
+  const canvas = h("canvas", { id: "plane", role: "img", "aria-label": "Threshold plane" });
+  page.plane = new Plane(canvas, (pair, done) => {
+    if (!view.histogram || view.coupled) return;
+    Object.assign(view.then, pair);
+    syncSliders(view, page);
+    onDrag();
+    if (done) onRelease();
+  });
+  page.sliders = [
+    slider("classIndex", "Class quality ≥", "class-slider"),
+    slider("maskIndex", "Mask quality ≥", "mask-slider"),
+    slider("coupledIndex", "Class × mask ≥", "coupled-slider"),
+  ];
+  for (const { input, name } of page.sliders) {
+    input.addEventListener("input", () => {
+      view.then[name] = Number(input.value);
+      onDrag();
+    });
+    input.addEventListener("change", onRelease);
+  }
+  page.mode = segmented(
+    "Rule",
+    [
+      ["pair", "two thresholds"],
+      ["coupled", "one on the product"],
+    ],
+    "pair",
+    onMode,
+  );
+  const metric = select("Colour shows", METRICS, view.metric, onMetric);
+  page.numbers = numbers();
+  page.stacks = buildStack();
+  page.moving = buildMoving();
+  page.node = layout(page, canvas, metric, () => {
+    Object.assign(view.then, view.now);
+    syncSliders(view, page);
+    onDrag();
+    onRelease();
+  });
+  page.node.hidden = true;
+  return page;
+}
+
+function layout(page, canvas, metric, reset) {
+  const intro =
+    "A pseudo-label teaches the student only if the teacher is sure enough of its class and of its mask. Lower a threshold: more labels are kept, and more of them are wrong. Nothing is retrained here; the answer comes from labels that were recorded.";
+  return h(
+    "div",
+    { class: "page", id: "what-if-page" },
+    h(
+      "div",
+      { class: "page-head" },
+      h("h1", {}, "What-if"),
+      page.tally,
+      h("p", { class: "hint" }, intro),
+    ),
+    h(
+      "div",
+      { class: "what-if" },
+      h(
+        "section",
+        { class: "card" },
+        h(
+          "div",
+          { class: "toolbar" },
+          h("label", { class: "field" }, h("span", {}, "Colour shows"), metric),
+          h("span", { class: "legend" }, h("span", {}, page.scale)),
+        ),
+        h("div", { class: "plane" }, canvas),
+        marks(),
+      ),
+      h(
+        "div",
+        { class: "rows" },
+        h(
+          "section",
+          { class: "card sliders" },
+          h(
+            "div",
+            { class: "toolbar" },
+            h("h2", {}, "Keep a label when"),
+            page.mode,
+            h("button", { type: "button", class: "button", onclick: reset }, "Back to this run's"),
+          ),
+          page.sliders.map((one) => one.row),
+        ),
+        h("section", { class: "card" }, page.sentence),
+        h("section", { class: "card" }, page.numbers.node),
+        h("section", { class: "card" }, h("h2", {}, "What the kept ones are"), page.stacks.node),
+      ),
+    ),
+    page.moving.node,
+  );
+}
+
+function marks() {
+  const mark = (sign, text) => h("span", {}, `${sign} ${text}`);
+  return h(
+    "div",
+    { class: "marks" },
+    mark("+", "your sliders"),
+    mark("○", "this run"),
+    mark("☆", "best F1, in hindsight"),
+    mark("◇", "the PL-DC paper (0.85, 0.90)"),
+    mark("╌", "one threshold on the product"),
+  );
+}
+
+function slider(name, text, id) {
+  const input = h("input", { type: "range", min: 0, max: 100, step: 1, id, "aria-label": text });
+  const output = h("output", { for: id });
+  return {
+    name,
+    input,
+    output,
+    row: h("div", { class: "slider-row" }, h("label", { for: id }, text), input, output),
+  };
+}
+
+function numbers() {
+  const part = (id, label, hint) => ({
+    big: h("div", { class: "big", id: `what-if-${id}` }),
+    delta: h("div", { class: "delta" }),
+    label,
+    hint,
+  });
+  const parts = {
+    kept: part("kept", "kept", "Labels that would teach the student"),
+    precision: part(
+      "precision",
+      "precision",
+      "Kept labels that are right; a second label on one object is not",
+    ),
+    recall: part(
+      "recall",
+      "recall",
+      "True objects with a right kept label; for one class: of the objects that any candidate finds",
+    ),
+    f1: part("f1", "F1", "Harmonic mean of precision and recall, 0 to 1"),
+  };
+  const put =
+    ({ big, delta }) =>
+    (text, was) => {
+      setText(big, text);
+      setText(delta, was);
+    };
+  const node = h(
+    "div",
+    { class: "numbers" },
+    Object.values(parts).map(({ big, delta, label, hint }) =>
+      h("div", { title: hint }, h("div", { class: "label" }, label), big, delta),
+    ),
+  );
+  return {
+    node,
+    ...Object.fromEntries(Object.entries(parts).map(([name, one]) => [name, put(one)])),
+  };
+}
+
+/** Put the sliders where the view is; those of the other rule are hidden. */
+export function syncSliders(view, page) {
+  for (const slider of page.sliders) {
+    slider.row.hidden = !(slider.name in view.then);
+    slider.input.value = view.then[slider.name] ?? 0;
+  }
+  page.mode.show(view.coupled ? "coupled" : "pair");
+}

@@ -1,0 +1,144 @@
+"""How fast the dashboard answers over a big store: python -m tests.bench.bench_app [LABELS].
+
+Targets with 500,000 labels: a page of labels in 300 ms, the what-if counts in 150 ms, a redraw
+while dragging in 16 ms. Seconds are of the machine at hand; every answer is timed over HTTP.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the first import of Gradio
+
+import httpx
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+from app.main import bind
+from app.server import build_server
+from lab.datasets.records import LabelSource
+from lab.store.recorder import StoreRecorder
+from lab.store.runs import attach_datasets, create_run
+from lab.store.store import Store
+from tests.factories import example_config, painted_dataset, pseudo_labels
+
+IMAGES, PER_IMAGE = 50, 50
+REPEATS = 7
+QUESTIONS = {
+    "the list of runs": "/lab/runs",
+    "live, everything": "/lab/runs/last/live",
+    "live, news of one step": "/lab/runs/last/live?since={last}&since_label={last}",
+    "labels of a step": "/lab/runs/last/labels?span=1",
+    "labels of 100 steps, dropped, one class": "/lab/runs/last/labels?span=100&kept=false&cls=2",
+    "labels of all steps, Loc, lowest quality": (
+        "/lab/runs/last/labels?span=0&kind=loc&sort=mask_quality&desc=false"
+    ),
+    "labels of all steps, two ranges": (
+        "/lab/runs/last/labels?span=0&range=mask_quality:0.5:0.7&range=class_quality:0.6:"
+    ),
+    "what-if of 100 steps": "/lab/runs/last/what-if?span=100",
+    "what-if of all steps": "/lab/runs/last/what-if?span=0",
+    "what enters and leaves, all steps": (
+        "/lab/runs/last/moving?span=0&from_class=.7&from_mask=.8&to_class=.7&to_mask=.6"
+    ),
+}
+DRAG = """async () => {
+  const slider = document.querySelector("#mask-slider");
+  const times = [];
+  for (let value = 99; value >= 40; value -= 1) {
+    slider.value = value;
+    slider.dispatchEvent(new Event("input"));
+    await new Promise((done) => requestAnimationFrame((start) => {
+      times.push(performance.now() - start); done();
+    }));
+  }
+  times.sort((a, b) => a - b);
+  return [times[30], times[57]];
+}"""
+
+
+def main(labels: int = 500_000) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        last = fill(root, labels)
+        say(f"{labels:,} labels in the store, answers over HTTP, ms: median (first)")
+        server, address = serve(root)
+        with httpx.Client(base_url=address, timeout=60) as client:
+            for name, path in QUESTIONS.items():
+                say(f"  {name:<46}{timed(client, path.format(last=last))}")
+        say(f"  {'redraw while dragging (median, 95th of 60)':<46}{dragging(address)}")
+        server.should_exit = True
+
+
+def fill(root: Path, labels: int) -> int:
+    """Record a run of that many labels without masks; returns its last step."""
+    steps = max(1, labels // (IMAGES * PER_IMAGE))
+    train = painted_dataset(root / "pictures", "bench", IMAGES, 96, 0)
+    made = [
+        replace(pseudo_labels(PER_IMAGE, image_id=image.image_id, side=96), num_truths=9, missed=4)
+        for image in train.images
+    ]
+    with Store.open(root) as store:
+        run_id = create_run(store, example_config("bench", "pl_dc", steps))
+        attach_datasets(store, run_id, train, train.with_images(()))
+        with StoreRecorder(store, run_id, keep_every=50) as recorder:
+            for step in range(steps):
+                recorder.scalars(step, {"loss/total": 1.0, "lr": 1e-3})
+                recorder.pseudo_labels(
+                    step, [replace(one, source=LabelSource.PSEUDO) for one in made]
+                )
+            recorder.finish("finished")
+    return steps - 1
+
+
+def serve(root: Path) -> tuple[uvicorn.Server, str]:
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(build_server(root), log_level="warning"))
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    while not server.started:
+        time.sleep(0.02)
+    return server, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def timed(client: httpx.Client, path: str) -> str:
+    times = [clocked(lambda: client.get(path).raise_for_status()) for _ in range(REPEATS)]
+    return f"{1e3 * sorted(times)[REPEATS // 2]:7.1f}  ({1e3 * times[0]:.1f})"
+
+
+def clocked(act: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    act()
+    return time.perf_counter() - begin
+
+
+def dragging(address: str) -> str:
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if executable is None:
+        return "no chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{address}/what-if?span=0")
+        page.wait_for_function("document.querySelector('#what-if-kept')?.textContent")
+        median, slow = page.evaluate(DRAG)
+        browser.close()
+    return f"{median:7.1f}  {slow:.1f}"
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:]))
