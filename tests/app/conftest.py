@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the first import of G
 
 import uvicorn
 from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from app.main import bind
 from app.server import build_server
@@ -22,6 +25,15 @@ from lab.store.store import Store
 from tests.factories import filled_store
 
 LOOPBACK = "http://127.0.0.1"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+PATIENCE_MS = 25_000
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +72,52 @@ def address(lab_root: Path) -> Iterator[str]:
     server.should_exit = True
     thread.join(timeout=10)
     listener.close()
+
+
+@dataclass
+class Watch:
+    """What went wrong or out while a page was open."""
+
+    complaints: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def see(self, request: Request) -> None:
+        self.asked.append(request.url)
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            self.outside.append(request.url)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, NAMES)), None)
+    if executable is None:
+        pytest.skip("no chromium on PATH: `apt-get install chromium` brings one")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, watch: Watch) -> Iterator[Page]:
+    context = browser.new_context(base_url=address, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page = context.new_page()
+    page.on("console", watch.hear)
+    page.on("pageerror", lambda error: watch.complaints.append(str(error)))
+    page.on("request", watch.see)
+    yield page
+    context.close()
+    assert watch.complaints == []
+    assert watch.outside == []

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from lab.analysis.judge import build_judge
 from lab.config import RunConfig
@@ -18,69 +15,12 @@ from lab.datasets.records import Category, Dataset, LabelSource
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, create_run, delete_run
 from lab.store.store import Store
+from tests.app.conftest import Watch
 from tests.factories import guesses, painted_dataset
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
-PATIENCE_MS = 25_000
 HOSTILE = '<img src=x onerror="window.hacked=1"> & "quotes"'
-
-
-@dataclass
-class Watch:
-    """What went wrong or out while a page was open."""
-
-    complaints: list[str] = field(default_factory=list)
-    outside: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
-
-    def see(self, request: Request) -> None:
-        self.asked.append(request.url)
-        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
-            self.outside.append(request.url)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip("no chromium on PATH: `apt-get install chromium` brings one")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def watch() -> Watch:
-    return Watch()
-
-
-@pytest.fixture
-def page(browser: Browser, address: str, watch: Watch) -> Iterator[Page]:
-    context = browser.new_context(base_url=address, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    page = context.new_page()
-    page.on("console", watch.hear)
-    page.on("pageerror", lambda error: watch.complaints.append(str(error)))
-    page.on("request", watch.see)
-    yield page
-    context.close()
-    assert watch.complaints == []
-    assert watch.outside == []
 
 
 def test_from_the_runs_to_one_label_and_back(page: Page) -> None:
@@ -205,6 +145,7 @@ def test_names_from_data_stay_text(page: Page, lab_root: Path, tmp_path: Path) -
             expect(page.get_by_text('<img src=x onerror="window.hacked=1">').first).to_be_attached()
             assert page.evaluate("window.hacked") is None
             assert page.locator('img[src="x"]').count() == 0
+        page.goto("about:blank")
         delete_run(store, run)
 
 

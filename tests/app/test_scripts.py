@@ -1,0 +1,141 @@
+"""The browser's own arithmetic against Python's: masks, thresholds, merged curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+from pycocotools import mask as coco_mask
+
+from lab.analysis.what_if import PLANES, IntegralHistogram
+from lab.datasets.records import ErrorKind
+from tests.factories import rle
+
+pytestmark = pytest.mark.browser
+
+
+def call(page: Page, module: str, body: str, argument: object) -> Any:
+    """What `body` returns, with the module as `m` and the argument as `given`."""
+    if page.url == "about:blank":
+        page.goto("/lab/static/favicon.svg")
+    script = f"async (given) => {{ const m = await import('/lab/static/{module}'); {body} }}"
+    return page.evaluate(script, argument)
+
+
+def random_masks(rng: np.random.Generator) -> list[np.ndarray]:
+    noise = [rng.random((h, w)) < 0.5 for h, w in ((1, 1), (1, 7), (9, 1), (12, 17))]
+    blocks = [np.kron(rng.random((4, 5)) < 0.5, np.ones((60, 70))) > 0 for _ in range(3)]
+    return [*noise, *blocks, np.ones((5, 6), bool), np.zeros((5, 6), bool)]
+
+
+def test_masks_are_decoded_as_coco_does(page: Page) -> None:
+    masks = random_masks(np.random.default_rng(0))
+    encoded = [{"size": [*m.shape], "counts": rle(m).counts.decode()} for m in masks]
+
+    decoded = call(page, "rle.js", "return given.map((one) => [...m.bitmap(one)]);", encoded)
+
+    for mask, pixels in zip(masks, decoded, strict=True):
+        assert coco_mask.decode(rle(mask).as_coco()).ravel(order="F").tolist() == pixels
+
+
+def test_the_outline_encloses_exactly_the_masks_pixels(page: Page) -> None:
+    """Shoelace area of all loops, holes running the other way, is the number of pixels."""
+    masks = random_masks(np.random.default_rng(1))
+    encoded = [{"size": [*m.shape], "counts": rle(m).counts.decode()} for m in masks]
+
+    loops = call(page, "rle.js", "return given.map((one) => m.loops(one));", encoded)
+
+    for mask, corners in zip(masks, loops, strict=True):
+        area = 0.0
+        for flat in corners:
+            x, y = np.array(flat, float).reshape(-1, 2).T
+            area += float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
+        assert area == mask.sum()
+
+
+def test_the_browser_keeps_what_python_keeps(page: Page) -> None:
+    rng = np.random.default_rng(2)
+    count = 3_000
+    class_quality, mask_quality = rng.random((2, count)).astype(np.float32)
+    kinds = rng.integers(0, len(ErrorKind), count)
+    truths = np.where(kinds == ErrorKind.COR, rng.integers(0, 900, count), -1)
+    built = IntegralHistogram.build(
+        class_quality, mask_quality, kinds, np.zeros(count, bool), 1_000, truths
+    )
+    pairs = [(0, 0), (100, 100), (70, 80), (85, 90), (99, 0)]
+    given = {
+        "answer": {
+            "planes": [kind.name.lower() for kind in ErrorKind] + ["found"],
+            "pair": built.cumulative.ravel().tolist(),
+            "coupled": [0] * (PLANES * 101),
+            "truths": 1_000,
+        },
+        "pairs": pairs,
+    }
+
+    answers = call(
+        page,
+        "histogram.js",
+        """const h = new m.Histogram(given.answer);
+        return given.pairs.map(([c, q]) => {
+          const at = h.at(c, q);
+          return [m.kept(at), at.found, m.judged(at), m.recall(at, h.truths)];
+        });""",
+        given,
+    )
+
+    for (c, q), (kept, found, judged, recall) in zip(pairs, answers, strict=True):
+        expected = built.ask(c / 100, q / 100)
+        assert (kept, found) == (expected.kept, expected.found)
+        unjudged = (ErrorKind.UNKNOWN, ErrorKind.IGNORED)
+        assert judged == expected.kept - sum(expected.kinds[kind] for kind in unjudged)
+        assert recall == pytest.approx(expected.recall)
+
+
+def test_a_curve_that_was_rewound_is_not_drawn_twice(page: Page) -> None:
+    known = {"steps": [0, 1, 2, 3], "values": [9, 8, 7, 6]}
+    fresh = {"steps": [2, 3, 4], "values": [5, 4, 3]}
+
+    merged = call(page, "series.js", "return m.extend(given[0], given[1]);", [known, fresh])
+
+    assert merged == {"steps": [0, 1, 2, 3, 4], "values": [9, 8, 5, 4, 3]}
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "words"),
+    [
+        ([85, 90], [85, 90], "These are the thresholds of this run."),
+        (
+            [85, 90],
+            [85, 75],
+            "Lowering the mask threshold from 0.90 to 0.75 would keep 15 more labels, "
+            "60\u00a0% of them right.",
+        ),
+        (
+            [85, 75],
+            [85, 90],
+            "Raising the mask threshold from 0.75 to 0.90 would drop 15 labels, "
+            "60\u00a0% of them right.",
+        ),
+    ],
+)
+def test_the_sentence_says_what_would_change(
+    page: Page, now: list[int], then: list[int], words: str
+) -> None:
+    """One label per hundredth of mask threshold: 9 right, 6 background from 0.75 to 0.90."""
+    text = call(
+        page,
+        "what_if_words.js",
+        """const pair = ([c, q]) => ({ classIndex: c, maskIndex: q });
+        const read = ({ maskIndex }) => {
+          const right = Math.round((100 - maskIndex) * 0.6);
+          return { cor: right, found: right, loc: 0, sim: 0, oth: 0, bg: 100 - maskIndex - right,
+                   unknown: 0, ignored: 0 };
+        };
+        return m.sentence(pair(given[0]), pair(given[1]), read);""",
+        [now, then],
+    )
+
+    assert text.startswith(words)
