@@ -170,9 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the shipped weights and the .json that says how."""
     options = _parse(arguments)
     classes = [shape.name for shape in family_classes("main")]
-    size = options.image_size
+    size, unseen = options.image_size, options.held_out
     crops = scene_crops(ShapesConfig(seed=TRAIN_SEED, image_size=size), "train", 0, options.scenes)
-    held_out = scene_crops(ShapesConfig(seed=HELD_OUT_SEED, image_size=size), "val", 0, 500)
+    held_out = scene_crops(ShapesConfig(seed=HELD_OUT_SEED, image_size=size), "val", 0, unseen)
     recipe = Recipe(options.steps, mirror_diagonally=True)
     started = time.process_time()
     clip = train_tiny_clip(crops, classes, recipe, options.seed, progress=_report)
@@ -180,9 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     answers = recognise(clip, held_out)
     recalls = recall_per_class(answers, held_out.labels, classes)
     about = {
-        "command": "python -m engine.models.tiny_clip " + " ".join(arguments or sys.argv[1:]),
+        "command": "python -m engine.models.tiny_clip "
+        + " ".join(sys.argv[1:] if arguments is None else arguments),
         "train": {"seed": TRAIN_SEED, "scenes": options.scenes, "objects": len(crops)},
-        "held_out": {"seed": HELD_OUT_SEED, "scenes": 500, "objects": len(held_out)},
+        "held_out": {"seed": HELD_OUT_SEED, "scenes": unseen, "objects": len(held_out)},
         "recipe": {**vars(recipe), "seed": options.seed},
         "cpu_seconds": round(seconds, 1),
         "accuracy": round((answers == held_out.labels).float().mean().item(), 4),
@@ -251,10 +252,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m engine.models.tiny_clip", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument("--scenes", type=int, default=6_600, help="generated scenes to learn from")
+    parser.add_argument("--held-out", type=int, default=500, help="scenes to be judged by")
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--image-size", type=int, default=128, help="side of the scenes, pixels")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.out.suffix != ".safetensors":
+        parser.error(f"--out {options.out}: expected a .safetensors file")
+    return options
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from engine.models.crops import CropError, Crops, labeled_crops, scene_crops
 from engine.models.tiny_clip import (
     Recipe,
     contrastive_loss,
+    main,
     perturb,
     recall_per_class,
     recognise,
@@ -228,3 +230,21 @@ def test_recall_leaves_out_classes_without_objects():
     recalls = recall_per_class(answers, labels, ["a", "b", "c"])
 
     assert recalls == {"a": pytest.approx(2 / 3), "b": 1}
+
+
+def test_the_command_writes_weights_and_how_they_were_made(tmp_path: Path):
+    path = tmp_path / "weights" / "clip.safetensors"
+    command = f"--out {path} --scenes 3 --held-out 3 --steps 2 --image-size 64"
+
+    main(command.split())
+
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert about["command"] == f"python -m engine.models.tiny_clip {command}"
+    assert about["train"]["seed"] != about["held_out"]["seed"]
+    assert 0 <= about["accuracy"] <= 1 and about["held_out"]["objects"] > 0
+    assert load_tiny_clip(path).classes[0] == "disc"
+
+
+def test_the_command_wants_a_safetensors_file(tmp_path: Path):
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path / "clip.pt")])
