@@ -21,6 +21,7 @@ from lab.datasets.shapes_texture import (
     Paint,
     draw_background,
     faded,
+    habitual_paint,
     random_paint,
     render,
     smooth_noise,
@@ -36,6 +37,8 @@ SIZE_SHARES = (0.25, 0.5, 0.25)
 COMPANION_SHARE = 0.35
 HIDDEN_SHARE = 0.15
 """Objects whose colours or texture are nearly the background's."""
+HABIT_SHARE = 0.8
+"""Objects that look as their class usually does; the others wear any paint."""
 TWIN_SHARE = 0.12
 """Objects that touch the one before them and wear the same paint."""
 
@@ -123,7 +126,7 @@ def paint_scene(plan: ScenePlan, rng: Generator) -> Scene:
         _cast_shadow(image, stamp, thing, plan.light)
         _paint_object(image, stamp, thing, plan.light, rng)
         inside = stamp.cover >= 0.5
-        nearness = 0.35 + 0.6 * (rank + rng.uniform(0.6, 1)) / len(plan.objects)
+        nearness = 0.35 + 0.6 * (rank + rng.uniform(0.85, 1)) / len(plan.objects)
         surface = nearness + rng.uniform(-0.03, 0.03) * np.linspace(-1, 1, inside.shape[1])
         np.copyto(depth[stamp.rows, stamp.columns], surface, where=inside, casting="same_kind")
         owner[stamp.rows, stamp.columns][inside] = rank
@@ -154,7 +157,7 @@ def _plan_object(
 ) -> SceneObject:
     low, high = SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=SIZE_SHARES)]
     side = float(size * np.exp(rng.uniform(np.log(low), np.log(high))))
-    paint = _object_paint(rng, size, ground)
+    paint = _object_paint(rng, shape, size, ground)
     centre = _free_place(rng, size, side, others)
     if others and rng.random() < TWIN_SHARE:
         paint, side = others[-1].paint, float(np.clip(side, 0.12 * size, others[-1].size))
@@ -170,8 +173,11 @@ def _plan_object(
     )
 
 
-def _object_paint(rng: Generator, size: int, ground: Paint) -> Paint:
-    own = random_paint(rng, size * 0.8)
+def _object_paint(rng: Generator, shape: ShapeClass, size: int, ground: Paint) -> Paint:
+    if rng.random() < HABIT_SHARE:
+        own = habitual_paint(rng, size * 0.8, shape.hue, shape.patterns)
+    else:
+        own = random_paint(rng, size * 0.8)
     if rng.random() >= HIDDEN_SHARE:
         return own
     if rng.random() < 0.5:
@@ -291,7 +297,7 @@ def _camera(image: FloatImage, rng: Generator) -> NDArray[np.uint8]:
 def _sense_depth(depth: FloatImage, rng: Generator) -> NDArray[np.uint16]:
     """What a depth network would make of the true inverse depth in 0..1."""
     size = len(depth)
-    blurred = cv2.GaussianBlur(depth, (0, 0), 0.012 * size)
-    blurred += 0.06 * (smooth_noise(size, size, 5, rng) - 0.5)
+    blurred = cv2.GaussianBlur(depth, (0, 0), 0.009 * size)
+    blurred += 0.04 * (smooth_noise(size, size, 5, rng) - 0.5)
     blurred += 0.008 * rng.standard_normal(depth.shape, dtype=np.float32)
     return np.round(np.clip(blurred, 0, 1) * 65535).astype(np.uint16)

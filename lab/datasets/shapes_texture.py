@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 FloatImage = NDArray[np.float32]
 Colour = tuple[float, float, float]
 Pattern = Literal["flat", "stripes", "checker", "noise", "gradient", "dots"]
+HUE_SPREAD = 18.0
+"""Standard deviation of a class's hues, degrees: neighbours overlap."""
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
 
@@ -38,6 +42,25 @@ def random_paint(rng: Generator, scale: float) -> Paint:
         period=float(scale * rng.uniform(0.035, 0.11)),
         angle=float(rng.uniform(0, np.pi)),
     )
+
+
+def habitual_paint(rng: Generator, scale: float, hue: float, patterns: Sequence[Pattern]) -> Paint:
+    """A paint with one of `patterns` in a colour around `hue` (degrees)."""
+    any_paint = random_paint(rng, scale)
+    base = hue_colour(rng, hue + rng.normal(0, HUE_SPREAD))
+    return replace(
+        any_paint,
+        pattern=patterns[int(rng.integers(len(patterns)))],
+        base=base,
+        accent=shifted(base, rng, rng.uniform(25, 90)),
+    )
+
+
+def hue_colour(rng: Generator, hue: float) -> Colour:
+    """A colour of the hue (degrees), from pale to vivid and from dark to light."""
+    saturation, value = rng.uniform(0.35, 0.9), rng.uniform(0.4, 0.92)
+    red, green, blue = colorsys.hsv_to_rgb(hue % 360 / 360, saturation, value)
+    return 255 * red, 255 * green, 255 * blue
 
 
 def random_colour(rng: Generator) -> Colour:
