@@ -253,7 +253,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument("--scenes", type=int, default=6_600, help="generated scenes to learn from")
     parser.add_argument("--held-out", type=int, default=500, help="scenes to be judged by")
-    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--steps", type=int, default=4_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--image-size", type=int, default=128, help="side of the scenes, pixels")
     options = parser.parse_args(arguments)
