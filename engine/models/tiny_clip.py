@@ -35,6 +35,7 @@ from engine.models.tiny_clip_model import (
     tiny_tokenizer,
 )
 from lab.config import ShapesConfig
+from lab.datasets.shapes import GENERATOR_VERSION
 from lab.datasets.shapes_classes import family_classes
 
 TEMPLATES = ("a photo of a {class}.",)
@@ -182,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     about = {
         "command": "python -m engine.models.tiny_clip "
         + " ".join(sys.argv[1:] if arguments is None else arguments),
+        "generator_version": GENERATOR_VERSION,
         "train": {"seed": TRAIN_SEED, "scenes": options.scenes, "objects": len(crops)},
         "held_out": {"seed": HELD_OUT_SEED, "scenes": unseen, "objects": len(held_out)},
         "recipe": {**vars(recipe), "seed": options.seed},
