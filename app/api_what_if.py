@@ -17,7 +17,7 @@ from app.label_entries import label_entries, rows_of
 from app.label_pages import EVERY_STEP
 from app.thresholds import min_area_of
 from app.window import StepWindow, choose_window
-from lab.analysis.what_if import CoupledHistogram, IntegralHistogram, changes, grid
+from lab.analysis.what_if import CoupledHistogram, IntegralHistogram, grid, passes
 from lab.datasets.records import BoolArray, ErrorKind, FloatArray, IntArray, LabelSource
 from lab.store.queries import (
     LABEL_COLUMNS,
@@ -51,7 +51,7 @@ class WindowQuestion(BaseModel):
 
 
 class MovingQuestion(WindowQuestion):
-    """Query parameters: from one pair of thresholds to another, or one coupled score to another."""
+    """Query parameters: from one rule to another, each a pair of thresholds or a coupled one."""
 
     from_class: Quality = 0.0
     from_mask: Quality = 0.0
@@ -167,17 +167,18 @@ def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any
 
 def moved(labels: Columns, question: MovingQuestion) -> tuple[BoolArray, BoolArray]:
     """(N,) which enter, (N,) which leave."""
-    if question.from_coupled is not None and question.to_coupled is not None:
-        ones = np.ones_like(labels["score"])
-        return changes(
-            labels["score"], ones, (question.from_coupled, 0.0), (question.to_coupled, 0.0)
-        )
-    return changes(
-        labels["class_quality"],
-        labels["mask_quality"],
-        (question.from_class, question.from_mask),
-        (question.to_class, question.to_mask),
-    )
+    old = kept_by(labels, question.from_class, question.from_mask, question.from_coupled)
+    new = kept_by(labels, question.to_class, question.to_mask, question.to_coupled)
+    return new & ~old, old & ~new
+
+
+def kept_by(
+    labels: Columns, class_threshold: float, mask_threshold: float, coupled: float | None
+) -> BoolArray:
+    """(N,) which a rule keeps: the coupled one if there is one, else the pair."""
+    if coupled is not None:
+        return labels["score"] >= np.float32(coupled)
+    return passes(labels["class_quality"], labels["mask_quality"], class_threshold, mask_threshold)
 
 
 def even_sample(score: FloatArray, chosen: BoolArray, size: int) -> IntArray:

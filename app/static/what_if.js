@@ -8,6 +8,7 @@ import { missingRun, noLabels } from "./notices.js";
 import { following, listen, session, windowQuestion } from "./session.js";
 import { count, percent, plural, score } from "./text.js";
 import { buildPage, syncSliders } from "./what_if_layout.js";
+import { counts, index, isCoupled, ownRule, PARAMETERS, startRule } from "./what_if_rules.js";
 import { sentence } from "./what_if_words.js";
 
 const WHITE = "#ffffff";
@@ -21,6 +22,7 @@ export function mount(element) {
     then: null,
     metric: address.get("metric") ?? "f1",
     coupled: false,
+    ruleOf: null,
     best: null,
     asked: null,
   };
@@ -32,6 +34,13 @@ export function mount(element) {
       address.change({ metric });
       setField(view, page);
       show(view, page);
+    },
+    onReset: () => {
+      address.change({ mode: null, cq: null, mq: null, cp: null });
+      chooseRule(view);
+      syncSliders(view, page);
+      show(view, page);
+      page.moving.refresh(view);
     },
     onMode: (mode) => {
       address.change({ mode });
@@ -73,7 +82,7 @@ async function update(view, page) {
   view.histogram = new Histogram(answer);
   view.best = view.histogram.bestF1();
   setText(page.tally, tallyText(answer));
-  chooseRule(view);
+  if (view.ruleOf !== session.run.run_id) chooseRule(view);
   syncSliders(view, page);
   setField(view, page);
   show(view, page);
@@ -85,32 +94,21 @@ function tallyText({ labels, truths, window }) {
   return `${plural(labels, "candidate")}${objects}, steps ${count(Math.max(0, window.first))} to ${count(window.last)}`;
 }
 
-const index = (threshold) => Math.min(100, Math.max(0, Math.round(100 * threshold)));
-
-/** The thresholds of the run, and those of the URL (the run's own when it names none). */
+/** The rule of the run, and that of the URL (where the run's own begins when it names none). */
 function chooseRule(view) {
   const { thresholds } = session.run;
-  view.coupled =
-    (address.get("mode") ?? (thresholds.kind === "coupled" ? "coupled" : "pair")) === "coupled";
-  if (view.coupled) {
-    view.now = { coupledIndex: index(thresholds.coupled || 0.7) };
-    view.then = { coupledIndex: index(address.getNumber("cp", view.now.coupledIndex / 100)) };
-  } else {
-    view.now = {
-      classIndex: index(thresholds.class_quality),
-      maskIndex: index(thresholds.mask_quality),
-    };
-    view.then = {
-      classIndex: index(address.getNumber("cq", view.now.classIndex / 100)),
-      maskIndex: index(address.getNumber("mq", view.now.maskIndex / 100)),
-    };
-  }
+  view.now = ownRule(thresholds);
+  view.coupled = (address.get("mode") ?? (isCoupled(view.now) ? "coupled" : "pair")) === "coupled";
+  const start = startRule(thresholds, view.coupled);
+  const fromAddress = ([name, value]) => [
+    name,
+    index(address.getNumber(PARAMETERS[name], value / 100)),
+  ];
+  view.then = Object.fromEntries(Object.entries(start).map(fromAddress));
+  view.ruleOf = session.run.run_id;
 }
 
-const read = (view) => (pair) =>
-  view.coupled
-    ? view.histogram.atCoupled(pair.coupledIndex)
-    : view.histogram.at(pair.classIndex, pair.maskIndex);
+const read = (view) => (rule) => counts(view.histogram, rule);
 
 function setField(view, page) {
   page.plane.setField(view.histogram.plane(view.metric), view.histogram.firstLoss(), {
@@ -139,11 +137,11 @@ function show(view, page) {
   page.numbers.precision(...share(precision, (value) => percent(value)));
   page.numbers.recall(
     ...share(
-      (counts) => recall(counts, histogram.truths),
+      (kinds) => recall(kinds, histogram.truths),
       (value) => percent(value),
     ),
   );
-  page.numbers.f1(...share((counts) => f1(counts, histogram.truths), score));
+  page.numbers.f1(...share((kinds) => f1(kinds, histogram.truths), score));
   page.stacks.show(before, after);
   page.sliders.forEach((slider) => setText(slider.output, (slider.input.value / 100).toFixed(2)));
   setText(page.sentence, sentence(now, then, read(view)));
@@ -181,14 +179,10 @@ function curves(view) {
 }
 
 function release(view, page) {
-  const text = (value, own) =>
-    value === undefined ? undefined : value === own ? null : (value / 100).toFixed(2);
-  const changes = view.coupled
-    ? { cp: text(view.then.coupledIndex, view.now.coupledIndex) }
-    : {
-        cq: text(view.then.classIndex, view.now.classIndex),
-        mq: text(view.then.maskIndex, view.now.maskIndex),
-      };
-  address.change(changes);
+  const start = startRule(session.run.thresholds, view.coupled);
+  const text = (name) =>
+    view.then[name] === start[name] ? null : (view.then[name] / 100).toFixed(2);
+  const names = Object.keys(view.then);
+  address.change(Object.fromEntries(names.map((name) => [PARAMETERS[name], text(name)])));
   page.moving.refresh(view);
 }

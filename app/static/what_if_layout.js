@@ -17,7 +17,7 @@ const METRICS = [
  * The parts of the page and the node that holds them. `view` is what the sliders move;
  * the callbacks say that it moved, that it was let go, and that another metric or rule is wanted.
  */
-export function buildPage(view, { onDrag, onRelease, onMetric, onMode }) {
+export function buildPage(view, { onDrag, onRelease, onMetric, onMode, onReset }) {
   const page = {
     empty: h("div", {}),
     tally: h("span", { class: "hint", id: "what-if-tally" }),
@@ -57,12 +57,7 @@ export function buildPage(view, { onDrag, onRelease, onMetric, onMode }) {
   page.numbers = numbers();
   page.stacks = buildStack();
   page.moving = buildMoving();
-  page.node = layout(page, canvas, metric, () => {
-    Object.assign(view.then, view.now);
-    syncSliders(view, page);
-    onDrag();
-    onRelease();
-  });
+  page.node = layout(page, canvas, metric, onReset);
   page.node.hidden = true;
   return page;
 }

@@ -6,6 +6,7 @@ import { ask, runPath } from "./http.js";
 import { drawTiles, labelTile } from "./label_tile.js";
 import { session, windowQuestion } from "./session.js";
 import { plural } from "./text.js";
+import { ruleQuestion, same } from "./what_if_rules.js";
 
 export function buildMoving() {
   const sides = {
@@ -15,11 +16,15 @@ export function buildMoving() {
   const node = h("div", { class: "moving" }, sides.enter.node, sides.leave.node);
   let asked = null;
   const refresh = async (view) => {
-    const question = { ...windowQuestion(), ...thresholds(view) };
+    const question = {
+      ...windowQuestion(),
+      ...ruleQuestion("from", view.now),
+      ...ruleQuestion("to", view.then),
+    };
     const mine = JSON.stringify([session.run.run_id, question]);
     if (asked === mine) return;
     asked = mine;
-    const isMoved = JSON.stringify(view.now) !== JSON.stringify(view.then);
+    const isMoved = !same(view.now, view.then);
     const answer = isMoved
       ? await ask(runPath(session.run.run_id, "/moving"), question).catch(asSentence)
       : NOTHING;
@@ -35,17 +40,6 @@ export function buildMoving() {
 const NOTHING = { images: {}, enter: { total: 0, rows: [] }, leave: { total: 0, rows: [] } };
 
 const asSentence = (problem) => ({ ...NOTHING, error: problem.message });
-
-function thresholds({ now, then, coupled }) {
-  const at = (index) => (index / 100).toFixed(2);
-  if (coupled) return { from_coupled: at(now.coupledIndex), to_coupled: at(then.coupledIndex) };
-  return {
-    from_class: at(now.classIndex),
-    from_mask: at(now.maskIndex),
-    to_class: at(then.classIndex),
-    to_mask: at(then.maskIndex),
-  };
-}
 
 function side(title, id) {
   const tally = h("span", { class: "hint" });

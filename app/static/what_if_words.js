@@ -2,15 +2,15 @@
 
 import { judged, kept, minus, precision } from "./histogram.js";
 import { count, percent, plural } from "./text.js";
+import { isCoupled, same, sameForm } from "./what_if_rules.js";
 
 const at = (index) => (index / 100).toFixed(2);
 
-/**
- * now, then: {classIndex, maskIndex} or {coupledIndex}. `read` gives the counts at such a pair.
- */
+/** now, then: rules (what_if_rules.js). `read` gives the counts that a rule keeps. */
 export function sentence(now, then, read) {
   if (same(now, then))
     return "These are the thresholds of this run. Move a slider, or click in the plane, to see what others would have kept.";
+  if (!sameForm(now, then)) return contrast(then, read(now), read(then));
   const both = read(meet(now, then));
   const enter = minus(read(then), both);
   const leave = minus(read(now), both);
@@ -22,7 +22,13 @@ export function meet(a, b) {
   return Object.fromEntries(Object.keys(a).map((name) => [name, Math.max(a[name], b[name])]));
 }
 
-const same = (a, b) => Object.keys(a).every((name) => a[name] === b[name]);
+/** Two rules of different kind have no threshold in common that was raised or lowered. */
+function contrast(then, before, after) {
+  const rule = isCoupled(then)
+    ? `class × mask is at least ${at(then.coupledIndex)}`
+    : `class is at least ${at(then.classIndex)} and mask at least ${at(then.maskIndex)}`;
+  return `Keeping labels whose ${rule} would keep ${plural(kept(after), "label")}${rightness(after)}; this run keeps ${count(kept(before))}${rightness(before)}.`;
+}
 
 const NAMES = {
   classIndex: "class threshold",

@@ -222,6 +222,16 @@ def test_what_enters_and_leaves_is_what_lies_between_the_thresholds(client: Test
     assert all(0.6 <= row["mask_quality"] < 0.8 for row in answer["enter"]["rows"])
 
 
+def test_a_pair_of_thresholds_can_give_way_to_one_on_the_product(client: TestClient) -> None:
+    pair = {"span": 0, "from_class": 0.7, "from_mask": 0.8}
+    answer = client.get("/lab/runs/teacher/moving", params=pair | {"to_coupled": 0.6}).json()
+
+    assert answer["enter"]["total"] > 0
+    for row in answer["enter"]["rows"]:
+        assert row["score"] >= 0.6
+        assert row["class_quality"] < 0.7 or row["mask_quality"] < 0.8
+
+
 def test_one_class_knows_no_number_of_truths(client: TestClient) -> None:
     answer = client.get("/lab/runs/teacher/what-if", params={"span": 0, "cls": 1}).json()
 
