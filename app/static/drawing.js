@@ -24,8 +24,9 @@ export function loadImage(url) {
 export function fitCanvas(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== wide) canvas.width = wide; // setting it, even to what it is, costs a buffer
+  if (canvas.height !== high) canvas.height = high;
   canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
   return { width, height };
 }

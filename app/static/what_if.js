@@ -127,6 +127,7 @@ function setField(view, page) {
 
 /** Everything that follows the sliders: called once per frame while dragging. */
 function show(view, page) {
+  page.plane.paint(points(view), curves(view)); // first: it reads the layout, texts change it
   const { histogram, now, then } = view;
   const [before, after] = [read(view)(now), read(view)(then)];
   const share = (measure, format) => [
@@ -145,7 +146,6 @@ function show(view, page) {
   page.stacks.show(before, after);
   page.sliders.forEach((slider) => setText(slider.output, (slider.input.value / 100).toFixed(2)));
   setText(page.sentence, sentence(now, then, read(view)));
-  page.plane.paint(points(view), curves(view));
 }
 
 function points(view) {
