@@ -44,8 +44,12 @@ class GuidedDistillation:
 
     def losses(self, batch: Batch, step: int) -> Losses:
         labeled, unlabeled = batch.labeled, batch.unlabeled
-        if unlabeled is None or step < self.config.burn_in_steps:
+        if step < self.config.burn_in_steps:
             return Losses(sup=self.student.losses(labeled.weak, labeled.targets))
+        if unlabeled is None:
+            raise ValueError(
+                f"guided_distillation: step {step} needs unlabelled images, the batch has none"
+            )
         found = [self.judge(c) for c in labels.survey_batch(self.teacher, unlabeled)]
         rows = labels.kept_rows(found)
         targets = [

@@ -58,8 +58,10 @@ class PlDc:
     def losses(self, batch: Batch, step: int) -> Losses:
         """PL-DC Eq. 1: supervised loss plus the weighted loss on pseudo-labels."""
         unlabeled = batch.unlabeled
-        if unlabeled is None or step < self.config.burn_in_steps:
+        if step < self.config.burn_in_steps:
             return Losses(sup=self.student.losses(*batch.labeled.both_views()))
+        if unlabeled is None:
+            raise ValueError(f"pl_dc: step {step} needs unlabelled images, the batch has none")
         found = [self.judge(c) for c in labels.survey_batch(self.teacher, unlabeled)]
         rows = labels.kept_rows(found)
         found = self.correct(found, rows, unlabeled, step)

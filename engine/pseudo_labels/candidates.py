@@ -142,8 +142,8 @@ def pseudo_targets(candidates: Candidates, rows: Tensor, *, weigh_pixels: bool) 
 def weighted(losses: dict[str, Tensor], weight: float, rows: Sequence[Tensor]) -> dict[str, Tensor]:
     """Losses of the unlabelled images times their weight; 0 when no image has a pseudo-label.
 
-    Without any label every object would be taught as background. The forward pass still counts
-    for nothing but its graph, so that all processes of a distributed run do the same.
+    Without any label every object would be taught as background. The zeros keep their graph, so
+    that every process of a distributed run does the same work.
     """
     factor = weight if any(len(r) for r in rows) else 0.0
     return {name: factor * loss for name, loss in losses.items()}

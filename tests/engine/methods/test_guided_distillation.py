@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.methods.guided_distillation import GuidedDistillation
@@ -39,6 +41,13 @@ def test_burn_in_needs_labelled_images_only(make_host, batch):
     losses = GuidedDistillation(config(), student, teacher).losses(batch, 9)
 
     assert not teacher.looked_at and not losses.unsup and len(student.taught) == 1
+
+
+def test_after_burn_in_unlabelled_images_are_a_must(make_host, batch):
+    method = GuidedDistillation(config(), make_host(), make_host())
+
+    with pytest.raises(ValueError, match="step 10 needs unlabelled images"):
+        method.losses(replace(batch, unlabeled=None), 10)
 
 
 def test_a_mask_of_any_quality_passes_if_its_class_is_sure(make_host, make_predictions, batch):

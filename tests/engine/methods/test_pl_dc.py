@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,6 +51,13 @@ def test_burn_in_sees_weak_and_strong_labelled_views(make_host, batch):
     ((images, targets),) = student.taught
     assert len(images) == len(targets) == 4 and not teacher.looked_at
     assert not losses.unsup and not losses.candidates
+
+
+def test_after_burn_in_unlabelled_images_are_a_must(make_host, batch):
+    method = PlDc(config(), make_host(), make_host(), AlwaysTheSecond(), END)
+
+    with pytest.raises(ValueError, match="step 10 needs unlabelled images"):
+        method.losses(replace(batch, unlabeled=None), 10)
 
 
 def test_class_and_mask_must_each_be_good_enough(make_host, make_predictions, batch):
