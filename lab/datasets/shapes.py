@@ -29,7 +29,7 @@ from lab.datasets.shapes_scene import Scene, VisibleObject, draw_scene
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) after each image."""
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Part of the directory's name: raise it when the same config must give other pictures."""
 SPLITS = ("train", "val")
 

@@ -37,7 +37,7 @@ SIZE_SHARES = (0.25, 0.5, 0.25)
 COMPANION_SHARE = 0.35
 HIDDEN_SHARE = 0.15
 """Objects whose colours or texture are nearly the background's."""
-HABIT_SHARE = 0.8
+HABIT_SHARE = 0.9
 """Objects that look as their class usually does; the others wear any paint."""
 TWIN_SHARE = 0.12
 """Objects that touch the one before them and wear the same paint."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 FloatImage = NDArray[np.float32]
 Colour = tuple[float, float, float]
 Pattern = Literal["flat", "stripes", "checker", "noise", "gradient", "dots"]
-HUE_SPREAD = 18.0
+HUE_SPREAD = 12.0
 """Standard deviation of a class's hues, degrees: neighbours overlap."""
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
