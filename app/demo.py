@@ -48,11 +48,14 @@ def plan_demo(
     Raises:
         ConfigError: the numbers do not fit together, or a file cannot be used.
     """
-    fork_step = burn_in or _burn_in_steps(load_run_config(directory / CONTINUATIONS[0]))
-    shared: dict[str, Any] = {"schedule.cosine_start": fork_step}
-    if steps is not None:
-        shared["schedule.max_steps"] = steps
-    only_burn_in = {"name": "demo: burn-in", "schedule.max_steps": fork_step}
+    first = load_run_config(directory / CONTINUATIONS[0])
+    fork_step = burn_in or _burn_in_steps(first)
+    shared: dict[str, Any] = {} if steps is None else {"schedule.max_steps": steps}
+    only_burn_in = {
+        "name": "demo: burn-in",
+        "schedule.max_steps": fork_step,
+        "schedule.cosine_end": steps or first.schedule.max_steps,
+    }
     return Plan(
         burn_in=load_run_config(directory / SUPERVISED, shared | only_burn_in),
         continuations=tuple(

@@ -32,7 +32,8 @@ def learning_rate(step: int, schedule: ScheduleConfig) -> float:
     if schedule.decay == "multistep":
         return rate * 0.1 ** sum(step >= milestone for milestone in schedule.milestones)
     if schedule.decay == "cosine" and step >= schedule.cosine_start:
-        length = max(1, schedule.max_steps - schedule.cosine_start)
+        end = schedule.cosine_end or schedule.max_steps
+        length = max(1, end - schedule.cosine_start)
         progress = min(1.0, (step - schedule.cosine_start) / length)
         low = schedule.final_rate
         return rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))

@@ -241,6 +241,8 @@ class ScheduleConfig(Frozen):
     """multistep: the rate drops tenfold at each of these steps."""
     cosine_start: Count = 0
     """cosine: the rate is constant before this step and falls to `final_rate` after it."""
+    cosine_end: Count = 0
+    """cosine: where it has fallen; 0 = `max_steps`. A run others go on from names their end."""
     final_rate: Fraction = 0.01
     """cosine: share of the learning rate left at the end."""
     clip_norm: Weight = 0.01

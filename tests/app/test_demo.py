@@ -10,6 +10,7 @@ import pytest
 from app.candidates import Candidates, truth_numbers
 from app.demo import CONTINUATIONS, SUPERVISED, plan_demo
 from app.demo_report import at_equal_recall, last_evaluation
+from engine.optimization import learning_rate
 from lab.analysis.what_if import Answer
 from lab.config import ConfigError, flatten
 from lab.datasets.records import ErrorKind
@@ -60,7 +61,9 @@ def test_the_burn_in_s_last_step_is_where_both_teachers_start():
     starts = {getattr(config.method, "burn_in_steps", 7) for config in plan.continuations}
     assert starts == {7}
     assert {config.schedule.max_steps for config in plan.continuations} == {20}
-    assert {config.schedule.cosine_start for config in plan.continuations} == {7}
+    for step in range(7):
+        rates = {learning_rate(step, config.schedule) for config in plan.continuations}
+        assert rates == {learning_rate(step, plan.burn_in.schedule)}
 
 
 def test_a_burn_in_that_leaves_no_steps_is_refused():

@@ -28,6 +28,14 @@ def test_the_cosine_starts_late_and_ends_at_the_final_rate():
     assert rates == pytest.approx([1.0, 1.0, 0.55, 0.1])
 
 
+def test_a_shorter_run_can_follow_the_cosine_of_the_one_that_goes_on_from_it():
+    whole = ScheduleConfig(learning_rate=1.0, decay="cosine", max_steps=30)
+    first_part = ScheduleConfig(learning_rate=1.0, decay="cosine", cosine_end=30, max_steps=10)
+
+    for step in range(10):
+        assert learning_rate(step, first_part) == learning_rate(step, whole)
+
+
 def test_warm_up_climbs_to_the_rate():
     schedule = ScheduleConfig(learning_rate=1.0, warmup_steps=3, decay="constant")
 
