@@ -76,10 +76,13 @@ def test_every_candidate_is_recorded_with_its_fate_and_its_truth(root, method):
         assert row.kind != 0, "shapes know their hidden truth, so every label has a kind"
 
 
-def test_stopping_at_a_checkpoint_and_resuming_changes_no_loss(root):
-    config = tiny_config(PL_DC, max_steps=60, checkpoint_every=4)
+def test_a_run_killed_three_times_ends_with_the_losses_of_an_unbroken_one(root):
+    config = tiny_config(PL_DC, max_steps=70, checkpoint_every=4)
     unbroken = train(root, config)
-    broken = start_and_kill(root, config, after_step=10)
+    with Store.open(root) as store:
+        broken = create_run(store, config)
+    for step in (6, 18, 35):
+        kill_after(root, broken, step)
 
     assert main(["run", "--store", str(root), "--run-id", broken]) == 0
 
@@ -131,7 +134,7 @@ def test_an_unknown_run_is_bad_input(root, capsys):
 
 
 def every_label(store: Store, run_id: str, source: LabelSource) -> np.ndarray:
-    page = find_labels(store, run_id, LabelFilter(source=source), limit=10_000)
+    page = find_labels(store, run_id, LabelFilter(source=source), limit=1_000_000)
     rows = [(r.step, r.image_id, r.class_quality, r.mask_quality, r.kept) for r in page.rows]
     return np.array(sorted(rows))
 
@@ -153,11 +156,8 @@ def wait_for_step(root: Path, run_id: str, step: int) -> None:
     raise AssertionError(f"run {run_id} did not reach step {step} in 120 s")
 
 
-def start_and_kill(root: Path, config: RunConfig, after_step: int) -> str:
-    with Store.open(root) as store:
-        run_id = create_run(store, config)
+def kill_after(root: Path, run_id: str, step: int) -> None:
     process = start(root, run_id)
-    wait_for_step(root, run_id, after_step)
+    wait_for_step(root, run_id, step)
     process.kill()
     assert process.wait(timeout=30) == -signal.SIGKILL, "it ended before it was killed"
-    return run_id
