@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+import cv2
 import safetensors.torch
 import torch
 
@@ -207,6 +208,7 @@ def _open_run(store: Store, run_id: str) -> Run:
     row = get_run(store, run_id)
     config = parse_run_config(row.config, origin=f"run {row.run_id}")
     torch.set_num_threads(config.schedule.num_threads)
+    cv2.setNumThreads(config.schedule.num_threads)
     return Run(store, run_id, config, load_dataset(config.dataset, store.root / "datasets"))
 
 
@@ -222,12 +224,19 @@ def _stop_on_signals(trainer: Trainer) -> None:
     signal.signal(signal.SIGINT, stop)
 
 
+class TerminalHandler(logging.Handler):
+    """Writes to what stderr is now: a progress bar puts itself there while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+
+
 def _log_to(path: Path) -> None:
     """Lines go to the run's log file; what matters also goes to the terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(path)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    to_terminal = logging.StreamHandler()
+    to_terminal = TerminalHandler()
     to_terminal.setFormatter(logging.Formatter("%(message)s"))
     log.handlers[:] = [to_file, to_terminal]
     log.setLevel(logging.INFO)
