@@ -30,6 +30,7 @@ from engine.models.tiny_clip_model import (
     save_tiny_clip,
     tiny_tokenizer,
 )
+from engine.weights import TINY_CLIP
 from lab.config import ShapesConfig
 from lab.datasets import rle
 from lab.datasets.records import Annotation, Category, Dataset, ImageRecord
@@ -248,3 +249,15 @@ def test_the_command_writes_weights_and_how_they_were_made(tmp_path: Path):
 def test_the_command_wants_a_safetensors_file(tmp_path: Path):
     with pytest.raises(SystemExit):
         main(["--out", str(tmp_path / "clip.pt")])
+
+
+def test_the_shipped_weights_recognise_objects_they_never_saw():
+    about = json.loads(TINY_CLIP.with_suffix(".json").read_text())
+    clip = load_tiny_clip(TINY_CLIP)
+
+    crops = scene_crops(ShapesConfig(seed=31), "val", 0, 50)
+    accuracy = (recognise(clip, crops) == crops.labels).float().mean().item()
+
+    # Some 200 objects: within four standard errors of what the file says of itself.
+    assert accuracy == pytest.approx(about["accuracy"], abs=0.12) and accuracy > 0.6
+    assert TINY_CLIP.stat().st_size < 3_500_000
