@@ -122,8 +122,18 @@ class Segmenter(Protocol):
     @property
     def module(self) -> nn.Module: ...
 
-    def losses(self, images: Tensor, targets: Sequence[Targets]) -> dict[str, Tensor]:
-        """Named scalar losses, already weighted against each other. Empty targets are normal."""
+    def losses(
+        self,
+        images: Tensor,
+        targets: Sequence[Targets],
+        doubtful: Sequence[Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Named scalar losses, already weighted against each other. Empty targets are normal.
+
+        Args:
+            doubtful: per image (M, 4) boxes where something may or may not be: the network is not
+                taught that nothing is there. A box without area says nothing.
+        """
         ...
 
     def predict(self, images: Tensor) -> list[Predictions]:

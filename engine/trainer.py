@@ -121,15 +121,15 @@ class Trainer:
         return losses
 
     def _move_teacher(self, step: int) -> None:
-        """Teacher first, then the step: the order of methods.md 8."""
-        if self.method.student_restarts(step):
-            self.student.module.load_state_dict(self.initial_weights())
-            self.optimizer.state.clear()
+        """Teacher first, then a restarted student, then the step: the order of methods.md 8."""
         decay = self.method.teacher_decay(step)
         if decay == 0:
             copy_weights(self.teacher.module, self.student.module)
         elif decay is not None:
             update_ema(self.teacher.module, self.student.module, decay)
+        if self.method.student_restarts(step):
+            self.student.module.load_state_dict(self.initial_weights())
+            self.optimizer.state.clear()
 
     def _record(self, step: int, losses: Losses, started: float) -> None:
         record = self.config.record

@@ -181,6 +181,9 @@ class GuidedDistillationConfig(Frozen):
     """Then: steps with a frozen teacher and a student restarted from its initial weights."""
     erasing: bool = False
     """Random erasing in the strong view (the original has none)."""
+    spare_doubtful: bool = False
+    """Do not teach that nothing is where the teacher saw something it dropped. For dense hosts,
+    whose every location is a negative; the papers' host gives those a tenth of the weight."""
 
 
 class PlDcConfig(Frozen):
@@ -201,6 +204,9 @@ class PlDcConfig(Frozen):
     """Weight mask pixels by the teacher's certainty."""
     min_mask_area: Count = 5
     """Drop masks with this many pixels or fewer."""
+    spare_doubtful: bool = False
+    """Do not teach that nothing is where the teacher saw something it dropped. For dense hosts,
+    whose every location is a negative; the papers' host gives those a tenth of the weight."""
     unsup_weight: Weight = 1.0
     """lambda_u, PL-DC Eq. 1."""
     ema_decay: Fraction = 0.9996

@@ -56,7 +56,8 @@ class GuidedDistillation:
             labels.pseudo_targets(c, r, weigh_pixels=False)
             for c, r in zip(found, rows, strict=True)
         ]
-        unsupervised = self.student.losses(unlabeled.strong, targets)
+        doubtful = [labels.dropped_boxes(c) for c in found] if self.config.spare_doubtful else None
+        unsupervised = self.student.losses(unlabeled.strong, targets, doubtful)
         return Losses(
             sup=self.student.losses(labeled.weak, labeled.targets),
             unsup=labels.weighted(unsupervised, self.config.unsup_weight, rows),

@@ -69,7 +69,8 @@ class PlDc:
             labels.pseudo_targets(c, r, weigh_pixels=self.config.pmua)
             for c, r in zip(found, rows, strict=True)
         ]
-        unsupervised = self.student.losses(unlabeled.strong, targets)
+        doubtful = [labels.dropped_boxes(c) for c in found] if self.config.spare_doubtful else None
+        unsupervised = self.student.losses(unlabeled.strong, targets, doubtful)
         return Losses(
             sup=self.student.losses(*batch.labeled.both_views()),
             unsup=labels.weighted(unsupervised, self.config.unsup_weight, rows),

@@ -22,6 +22,7 @@ from engine.models.condinst_parts import PAPER, SMALL, Head, MaskBranch, Pyramid
 from engine.models.dynamic_head import dynamic_masks
 from engine.models.fcos import (
     Locations,
+    are_central,
     assign,
     box_centers,
     build_locations,
@@ -98,11 +99,17 @@ class CondInst(nn.Module):
             self.mask_branch(features).float(),
         )
 
-    def losses(self, images: Tensor, targets: Sequence[Targets]) -> dict[str, Tensor]:
+    def losses(
+        self,
+        images: Tensor,
+        targets: Sequence[Targets],
+        doubtful: Sequence[Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """Class, box, centre and mask losses (methods.md 5.2); all weights 1.
 
         Box losses are averaged over positive locations, the mask loss over the sampled ones.
-        `pixel_weight` enters the three sums of the dice, `instance_weight` multiplies it.
+        `pixel_weight` enters the three sums of the dice, `instance_weight` multiplies it. Central
+        locations of `doubtful` boxes are not taught to be background.
         """
         out = self(images)
         owner, target_distances = self._assign(out.locations, targets)
@@ -115,7 +122,10 @@ class CondInst(nn.Module):
         global_owner = owner + _offsets(targets, owner.device)[:, None]
         owners = global_owner[positive]
         wanted[image_of, location_of, labels[owners]] = 1
-        class_loss = sigmoid_focal_loss(out.class_logits, wanted, 0.25, 2.0, "sum") / count
+        focal = sigmoid_focal_loss(out.class_logits, wanted, 0.25, 2.0)
+        if doubtful is not None:
+            focal = focal * (positive | ~_doubted(out.locations, doubtful))[..., None]
+        class_loss = focal.sum() / count
 
         distances = target_distances[positive] / out.locations.strides[location_of, None]
         central = centerness(distances)
@@ -257,6 +267,11 @@ class CondInst(nn.Module):
         keep = batched_nms(boxes, score.sqrt(), labels, self.config.nms_threshold)
         keep = keep[: self.config.max_detections]
         return rows[keep], labels[keep], boxes[keep]
+
+
+def _doubted(locations: Locations, boxes: Sequence[Tensor]) -> Tensor:
+    """Which locations of each image are central in one of its boxes. -> (B, L) bool"""
+    return torch.stack([are_central(locations, one, box_centers(one)).any(dim=1) for one in boxes])
 
 
 def _offsets(targets: Sequence[Targets], device: torch.device) -> Tensor:

@@ -83,16 +83,7 @@ def assign(locations: Locations, boxes: Tensor, centers: Tensor) -> tuple[Tensor
         none = torch.full((len(locations.points),), -1, device=boxes.device, dtype=torch.long)
         return none, boxes.new_zeros(len(locations.points), 4)
     distances = box_distances(locations.points, boxes)
-    radius = CENTER_RADIUS * locations.strides[:, None, None]
-    region = torch.cat(
-        [
-            torch.maximum(centers - radius, boxes[None, :, :2]),
-            torch.minimum(centers + radius, boxes[None, :, 2:]),
-        ],
-        dim=-1,
-    )
-    points = locations.points[:, None, :]
-    central = ((points > region[..., :2]) & (points < region[..., 2:])).all(-1)
+    central = are_central(locations, boxes, centers)
     farthest = distances.amax(-1)
     low, high = locations.level_ranges[:, None, :].unbind(-1)
     positive = central & (farthest >= low) & (farthest <= high)
@@ -100,6 +91,15 @@ def assign(locations: Locations, boxes: Tensor, centers: Tensor) -> tuple[Tensor
     smallest, index = torch.where(positive, areas[None], INFINITE).min(dim=1)
     picked = distances.gather(1, index[:, None, None].expand(-1, 1, 4))[:, 0]
     return torch.where(smallest < INFINITE, index, -1), picked
+
+
+def are_central(locations: Locations, boxes: Tensor, centers: Tensor) -> Tensor:
+    """Which locations lie strictly inside the centre region of which box. -> (L, N) bool."""
+    radius = CENTER_RADIUS * locations.strides[:, None, None]
+    low = torch.maximum(centers - radius, boxes[None, :, :2])
+    high = torch.minimum(centers + radius, boxes[None, :, 2:])
+    points = locations.points[:, None, :]
+    return ((points > low) & (points < high)).all(-1)
 
 
 def mask_centers(masks: Tensor, boxes: Tensor) -> Tensor:

@@ -139,6 +139,11 @@ def pseudo_targets(candidates: Candidates, rows: Tensor, *, weigh_pixels: bool) 
     )
 
 
+def dropped_boxes(candidates: Candidates) -> Tensor:
+    """(N, 4) boxes of the dropped candidates; kept ones have no area. No wait for the device."""
+    return candidates.predictions.boxes.masked_fill(candidates.kept[:, None], 0)
+
+
 def weighted(losses: dict[str, Tensor], weight: float, rows: Sequence[Tensor]) -> dict[str, Tensor]:
     """Losses of the unlabelled images times their weight; 0 when no image has a pseudo-label.
 

@@ -24,7 +24,12 @@ class ScriptedHost:
     taught: list[tuple[Tensor, list[Targets]]] = field(default_factory=list)
     looked_at: list[Tensor] = field(default_factory=list)
 
-    def losses(self, images: Tensor, targets: Sequence[Targets]) -> dict[str, Tensor]:
+    def losses(
+        self,
+        images: Tensor,
+        targets: Sequence[Targets],
+        doubtful: Sequence[Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         self.taught.append((images, list(targets)))
         (weight,) = self.module.parameters()
         return {"class": weight.sum() / weight.detach().sum()}

@@ -210,3 +210,28 @@ def test_a_classifiers_weights_fit_in_torchvisions_names(tmp_path):
     network = CondInst(CondInstConfig(preset="r50", backbone_weights=str(path)), num_classes=2)
 
     assert isinstance(network.backbone.body.get_submodule("bn1"), FrozenBatchNorm2d)
+
+
+def test_what_is_doubtful_is_not_taught_to_be_background(network):
+    """The class loss of an empty image without its doubtful places is smaller, never larger."""
+    network.eval()
+    images, nothing = torch.rand(1, 3, SIZE, SIZE), [target()]
+
+    def class_loss(*boxes: list[float]) -> float:
+        doubtful = [torch.tensor(boxes).reshape(-1, 4)]
+        return network.losses(images, nothing, doubtful)["class"].item()
+
+    everything = network.losses(images, nothing)["class"].item()
+    assert class_loss([16.0, 16.0, 48.0, 48.0]) < everything
+    assert class_loss() == pytest.approx(everything)
+    assert class_loss([0.0, 0.0, 0.0, 0.0]) == pytest.approx(everything)
+
+
+def test_a_doubtful_place_that_holds_a_target_is_still_taught(network):
+    network.eval()
+    images, wanted = torch.rand(1, 3, SIZE, SIZE), [target((16, 16, 48, 48))]
+    inside = [torch.tensor([[16.0, 16.0, 48.0, 48.0]])]
+
+    same = network.losses(images, wanted, inside)
+
+    torch.testing.assert_close(same["class"], network.losses(images, wanted)["class"])
