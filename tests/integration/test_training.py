@@ -39,7 +39,7 @@ def train(root: Path, config: RunConfig) -> str:
 
 
 def losses(store: Store, run_id: str) -> dict[int, float]:
-    series = scalar_series(store, run_id, ["loss/total"])["loss/total"]
+    series = scalar_series(store, run_id, ["loss/total"], max_points=100_000)["loss/total"]
     return dict(zip(series.steps.tolist(), series.values.tolist(), strict=True))
 
 
