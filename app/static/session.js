@@ -33,7 +33,13 @@ export function className(label) {
   return session.run?.categories[label]?.name ?? `class ${label}`;
 }
 
-/** Begin to follow the run of the URL (`last` when it names none), and the list of runs. */
+/** The run to show to somebody who asked for none: one that trains, has labels, is new. */
+export function mostTelling(runs) {
+  const score = (run) => 2 * (run.status === "running") + (run.last_kept !== null);
+  return runs.reduce((best, run) => (score(run) > score(best) ? run : best), runs[0]);
+}
+
+/** Begin to follow the run of the URL (the most telling when it names none), and all runs. */
 export async function start({ needsRun }) {
   address.onChange(onAddress);
   await refresh(needsRun);
@@ -58,7 +64,7 @@ async function update(overview, needsRun) {
 }
 
 async function updateRun() {
-  const wanted = address.get("run") ?? session.runs[0].run_id;
+  const wanted = address.get("run") ?? mostTelling(session.runs).run_id;
   const same = session.run?.run_id === wanted;
   const since = same ? (session.steps.at(-1) ?? -1) : -1;
   let news = await ask(runPath(wanted, "/steps"), { since });

@@ -152,3 +152,17 @@ def test_the_sentence_says_what_would_change(
     )
 
     assert text.startswith(words)
+
+
+def test_a_visitor_without_a_wish_sees_the_run_that_tells_most(page: Page) -> None:
+    """Newest first; a run that trains beats one that ended, labels beat none, then age decides."""
+    queued = {"run_id": "queued", "status": "queued", "last_kept": None}
+    bare = {"run_id": "bare", "status": "running", "last_kept": None}
+    training = {"run_id": "training", "status": "running", "last_kept": 4}
+    done = {"run_id": "done", "status": "finished", "last_kept": 7}
+    older = done | {"run_id": "older"}
+
+    given = [[queued, bare, training, done], [queued, done, older], [queued]]
+    body = "return given.map((runs) => m.mostTelling(runs).run_id);"
+
+    assert call(page, "session.js", body, given) == ["training", "done", "queued"]
