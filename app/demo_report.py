@@ -38,6 +38,8 @@ class EqualRecall:
     class_threshold: float
     precision: float
     precision_of_two: float
+    recall_of_two: float
+    """Above `recall` when no class threshold, not even 0, finds as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Comparison:
     since_step: int
     outcomes: tuple[Outcome, ...]
     equal_recall: EqualRecall | None
-    """None when there is nothing to compare, or one threshold never finds as much."""
+    """None when there is nothing to compare."""
 
 
 def compare(store: Store, run_ids: Sequence[str], since_step: int) -> Comparison:
@@ -62,16 +64,16 @@ def compare(store: Store, run_ids: Sequence[str], since_step: int) -> Comparison
 
 
 def at_equal_recall(single: Candidates, double: Answer) -> EqualRecall | None:
-    """The highest class threshold of `single` that finds at least as much as `double`."""
+    """The highest class threshold of `single` that finds at least as much as `double`, else 0."""
     if len(single) == 0 or not single.num_truths:
         return None
     histogram = single.histogram(np.ones(len(single), dtype=bool))
     enough = histogram.plane("recall")[:, 0] >= double.recall
-    if not enough.any():
-        return None
-    highest = SIDE - 1 - int(np.argmax(enough[::-1]))
+    highest = SIDE - 1 - int(np.argmax(enough[::-1])) if enough.any() else 0
     answer = histogram.ask(highest / STEPS, 0.0)
-    return EqualRecall(answer.recall, highest / STEPS, answer.precision, double.precision)
+    return EqualRecall(
+        answer.recall, highest / STEPS, answer.precision, double.precision, double.recall
+    )
 
 
 def _outcome(store: Store, row: RunRow, candidates: Candidates) -> Outcome:

@@ -93,6 +93,12 @@ def say_comparison(result: Comparison) -> None:
 
 
 def equal_recall_in_words(equal: EqualRecall) -> str:
+    if equal.recall < equal.recall_of_two:
+        return (
+            f"No class threshold finds as much as PL-DC's two ({percent(equal.recall_of_two)}): "
+            f"the loosest finds {percent(equal.recall)} and is right in {percent(equal.precision)} "
+            f"of what it keeps; the two are right in {percent(equal.precision_of_two)}."
+        )
     return (
         f"One class threshold that finds as much as PL-DC's two ({percent(equal.recall)}, at "
         f"{equal.class_threshold:.2f}) is right in {percent(equal.precision)} of what it keeps; "

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.candidates import Candidates, truth_numbers
+from app.commands.demo import equal_recall_in_words
 from app.demo import CONTINUATIONS, SUPERVISED, plan_demo
 from app.demo_report import at_equal_recall, last_evaluation
 from engine.optimization import learning_rate
@@ -91,8 +92,14 @@ def test_one_threshold_is_lowered_until_it_finds_as_much(
     assert equal.precision_of_two == 0.9
 
 
-def test_there_is_no_answer_when_one_threshold_never_finds_as_much():
-    assert at_equal_recall(single(), double(0.8)) is None
+def test_where_one_threshold_never_finds_as_much_the_loosest_is_told():
+    """All four labels: 3 of 4 truths found, 3 of 4 labels right."""
+    equal = at_equal_recall(single(), double(0.8))
+
+    assert equal is not None
+    assert (equal.class_threshold, equal.recall, equal.precision) == (0.0, 0.75, 0.75)
+    assert (equal.recall_of_two, equal.precision_of_two) == (0.8, 0.9)
+    assert equal_recall_in_words(equal).startswith("No class threshold finds as much")
 
 
 def test_the_newest_evaluation_is_the_teacher_s_where_there_are_two():
