@@ -37,7 +37,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120)
     steps = parser.parse_args().steps
     torch.set_num_threads(1)
-    overrides = {"method.burn_in_steps": 0, "schedule.max_steps": steps, "method.dicc": False}
+    overrides = {
+        "method.burn_in_steps": 0,
+        "schedule.max_steps": steps,
+        "method.dicc": False,
+        "host.score_floor": 0.001,  # an untrained head is sure of nothing
+        "host.max_detections": 50,
+    }
     config = load_run_config(EXPERIMENT, overrides)
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
         data = load_dataset(config.dataset, Path(folder) / "datasets")
@@ -74,7 +80,7 @@ def main() -> None:
 
 def tell(recorder: StoreRecorder, step: int, losses: Losses) -> None:
     found = detach_for_recording(losses.candidates)
-    recorder.pseudo_labels(step, lambda: encode(found, 0.05))
+    recorder.pseudo_labels(step, lambda: encode(found, 0.0))
     scalars = losses.scalars()
     recorder.scalars(step, {name: float(value) for name, value in scalars.items()})
 
