@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.answers import answer
+from app.candidates import count_truths, truth_numbers
 from app.label_entries import label_entries, rows_of
-from app.label_pages import EVERY_STEP
 from app.thresholds import min_area_of
 from app.window import StepWindow, choose_window
 from lab.analysis.what_if import CoupledHistogram, IntegralHistogram, grid, passes
@@ -25,7 +24,6 @@ from lab.store.queries import (
     get_run,
     label_columns,
     label_steps,
-    step_summaries,
 )
 from lab.store.rows import RunRow
 from lab.store.store import Store
@@ -33,7 +31,7 @@ from lab.store.store import Store
 Columns = Mapping[str, NDArray[Any]]
 COLUMNS = (
     *("class_quality", "mask_quality", "score", "kind", "duplicate"),
-    *("gt_id", "area", "image_id", "step"),
+    *("gt_id", "area", "step"),
 )
 QUALITIES = ("class_quality", "mask_quality", "score")
 
@@ -97,8 +95,12 @@ def planes(store: Store, run: RunRow, question: WindowQuestion) -> dict[str, Any
     labels = columns_of(store, run, window, question.cls, COLUMNS)
     kinds = labels["kind"].astype(np.int64)
     shared = (kinds, labels["duplicate"].astype(np.bool_))
-    truths = truth_numbers(labels)
-    known = None if question.cls is not None else count_truths(store, run.run_id, window)
+    truths = truth_numbers(labels["step"], labels["gt_id"])
+    known = (
+        None
+        if question.cls is not None
+        else count_truths(store, run.run_id, window.first, window.last)
+    )
     pair = IntegralHistogram.build(
         labels["class_quality"], labels["mask_quality"], *shared, known or 0, truths
     )
@@ -128,23 +130,6 @@ def columns_of(
     columns |= {name: np.nan_to_num(columns[name]) for name in QUALITIES}
     fits = columns["area"] > min_area_of(run.config)
     return columns if fits.all() else {name: column[fits] for name, column in columns.items()}
-
-
-def truth_numbers(labels: Columns) -> IntArray:
-    """(N,) one number per truth, image and step; -1 for labels linked to none."""
-    steps = pd.factorize(labels["step"])[0].astype(np.int64)
-    images, ids = pd.factorize(labels["image_id"])
-    views = pd.factorize(steps * len(ids) + images)[0].astype(np.int64)
-    truths, ids = pd.factorize(labels["gt_id"])
-    return np.where(labels["gt_id"] >= 0, views * len(ids) + truths, -1)
-
-
-def count_truths(store: Store, run_id: str, window: StepWindow) -> int:
-    """Truths that the images of the window showed, all steps added up."""
-    summaries = step_summaries(
-        store, run_id, LabelSource.PSEUDO, since_step=window.first - 1, max_points=EVERY_STEP
-    )
-    return sum(summary.truths for summary in summaries if summary.step <= window.last)
 
 
 def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from lab.analysis.what_if import Answer, IntegralHistogram
 from lab.datasets.records import BoolArray, DropRule, FloatArray, IntArray
@@ -67,9 +68,6 @@ def load_candidates(store: Store, run: RunRow, first: int | None, last: int | No
     large = (columns["rule"] != DropRule.MASK_AREA) & (columns["area"] > smallest)
     possible = large | columns["kept"].astype(bool)
     columns = {name: values[possible] for name, values in columns.items()}
-    summaries = step_summaries(
-        store, run.run_id, since_step=-1 if first is None else first - 1, max_points=EVERY_STEP
-    )
     return Candidates(
         class_quality=columns["class_quality"].astype(np.float32),
         mask_quality=columns["mask_quality"].astype(np.float32),
@@ -78,11 +76,18 @@ def load_candidates(store: Store, run: RunRow, first: int | None, last: int | No
         duplicates=columns["duplicate"].astype(bool),
         truths=truth_numbers(columns["step"], columns["gt_id"]),
         kept=columns["kept"].astype(bool),
-        num_truths=sum(one.truths for one in summaries if last is None or one.step <= last),
+        num_truths=count_truths(store, run.run_id, first, last),
     )
+
+
+def count_truths(store: Store, run_id: str, first: int | None, last: int | None) -> int:
+    """Truths that the images of the steps first..last showed, all steps added up."""
+    since = -1 if first is None else first - 1
+    summaries = step_summaries(store, run_id, since_step=since, max_points=EVERY_STEP)
+    return sum(one.truths for one in summaries if last is None or one.step <= last)
 
 
 def truth_numbers(steps: IntArray, gt_ids: IntArray) -> IntArray:
     """(N,) a number per (step, truth): annotation ids are unique in a dataset. -1 stays -1."""
-    known, index = np.unique(gt_ids, return_inverse=True)
+    index, known = pd.factorize(gt_ids)
     return np.where(gt_ids < 0, -1, steps.astype(np.int64) * len(known) + index)

@@ -61,10 +61,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
         raise CheckpointError(f"{path}: incomplete checkpoint: {error}") from None
 
 
-def newest_checkpoint(directory: Path) -> Path | None:
-    """The file of the highest step, or None."""
-    found = sorted(directory.glob("step-*.pt"), key=checkpoint_step)
-    return found[-1] if found else None
+def list_checkpoints(directory: Path) -> list[Path]:
+    """The files in a directory, oldest step first."""
+    return sorted(directory.glob("step-*.pt"), key=checkpoint_step)
 
 
 def checkpoint_path(directory: Path, step: int) -> Path:

@@ -26,7 +26,7 @@ from engine.checkpoint import (
     Checkpoint,
     CheckpointError,
     checkpoint_path,
-    checkpoint_step,
+    list_checkpoints,
     load_checkpoint,
 )
 from engine.evaluate import Evaluated, evaluate, write_results
@@ -187,7 +187,7 @@ def _evaluated(
 
 def newest_usable(directory: Path) -> Checkpoint | None:
     """The newest checkpoint that can be read; damaged ones are named in the log and skipped."""
-    for path in sorted(directory.glob("step-*.pt"), key=checkpoint_step, reverse=True):
+    for path in reversed(list_checkpoints(directory)):
         try:
             return load_checkpoint(path, "cpu")
         except CheckpointError as error:

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint import Checkpoint, checkpoint_path, checkpoint_step, save_checkpoint
+from engine.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, save_checkpoint
 from engine.encode import detach_for_recording, encode
 from engine.interfaces import Batch, Candidates, Losses, Method, Segmenter
 from engine.optimization import autocast, learning_rate, set_learning_rate, step_seed
@@ -90,8 +90,7 @@ class Trainer:
             ),
         )
         self.recorder.checkpoint(self.step, path)
-        old = sorted(self.directory.glob("step-*.pt"), key=checkpoint_step)
-        for stale in old[: -self.config.schedule.keep_checkpoints]:
+        for stale in list_checkpoints(self.directory)[: -self.config.schedule.keep_checkpoints]:
             stale.unlink(missing_ok=True)
 
     def restore(self, checkpoint: Checkpoint) -> None:

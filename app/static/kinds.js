@@ -1,5 +1,7 @@
 // The kinds of error, in words first. Colours live in app.css so that both themes can choose.
 
+import { h } from "./dom.js";
+
 export const KINDS = [
   {
     key: "cor",
@@ -54,3 +56,19 @@ export const RULES = [
   { key: "coupled_score", name: "Score too low" },
   { key: "mask_area", name: "Mask too small" },
 ];
+
+/** What the colours mean. */
+export function kindLegend() {
+  return h(
+    "div",
+    { class: "legend" },
+    ERROR_KINDS.map((kind) =>
+      h(
+        "span",
+        { title: describe(kind) },
+        h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }),
+        `${kind.name} (${kind.code})`,
+      ),
+    ),
+  );
+}

@@ -3,7 +3,7 @@
 import * as address from "./address.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, runPath } from "./http.js";
-import { describe, ERROR_KINDS } from "./kinds.js";
+import { kindLegend } from "./kinds.js";
 import { buildFilters, buildToolbar, filterQuestion } from "./label_filters.js";
 import { drawTiles, labelTile } from "./label_tile.js";
 import { missingRun, noLabels, notice } from "./notices.js";
@@ -56,7 +56,7 @@ function buildPage() {
       h("h1", {}, "Labels"),
       page.tally,
       h("p", { class: "hint" }, intro),
-      legend(),
+      kindLegend(),
     ),
     h(
       "div",
@@ -67,21 +67,6 @@ function buildPage() {
   );
   page.node.hidden = true;
   return page;
-}
-
-function legend() {
-  return h(
-    "div",
-    { class: "legend" },
-    ERROR_KINDS.map((kind) =>
-      h(
-        "span",
-        { title: describe(kind) },
-        h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }),
-        `${kind.name} (${kind.code})`,
-      ),
-    ),
-  );
 }
 
 /** Run the newest call only: an older one still under way is aborted. */

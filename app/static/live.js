@@ -3,7 +3,7 @@
 import { drawChart } from "./charts.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, runPath } from "./http.js";
-import { describe, ERROR_KINDS } from "./kinds.js";
+import { kindLegend } from "./kinds.js";
 import * as curves from "./live_curves.js";
 import { missingRun } from "./notices.js";
 import { binned, extend } from "./series.js";
@@ -146,21 +146,6 @@ function chartCard({ id, title, hint, draw, legend }) {
     plot,
   );
   return { node, plot, draw };
-}
-
-function kindLegend() {
-  return h(
-    "div",
-    { class: "legend" },
-    ERROR_KINDS.map((kind) =>
-      h(
-        "span",
-        { title: describe(kind) },
-        h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${kind.key})` } }),
-        `${kind.name} (${kind.code})`,
-      ),
-    ),
-  );
 }
 
 function logCard(log) {

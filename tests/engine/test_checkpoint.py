@@ -9,9 +9,9 @@ from engine.checkpoint import (
     Checkpoint,
     CheckpointError,
     checkpoint_path,
+    list_checkpoints,
     load_checkpoint,
     load_weights,
-    newest_checkpoint,
     save_checkpoint,
 )
 
@@ -33,14 +33,14 @@ def test_what_is_saved_comes_back(tmp_path):
     assert list(tmp_path.rglob("*.tmp")) == []
 
 
-def test_the_newest_is_the_one_of_the_highest_step(tmp_path):
+def test_checkpoints_are_listed_by_step_not_by_name(tmp_path):
     for step in (9, 10, 100):
         save_checkpoint(checkpoint_path(tmp_path, step), checkpoint(step))
 
-    newest = newest_checkpoint(tmp_path)
+    found = list_checkpoints(tmp_path)
 
-    assert newest is not None and load_checkpoint(newest).step == 100
-    assert newest_checkpoint(tmp_path / "none") is None
+    assert [load_checkpoint(path).step for path in found] == [9, 10, 100]
+    assert list_checkpoints(tmp_path / "none") == []
 
 
 def test_a_truncated_file_is_named(tmp_path):
