@@ -1,0 +1,52 @@
+"""What a run is: one frozen, validated description. A field's docstring is its help everywhere.
+
+A run = (dataset view, host network, method, schedule). It is written as TOML in `experiments/`;
+`extends = "base.toml"` takes another file first. Unknown keys are refused with file and key.
+"""
+
+from __future__ import annotations
+
+from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, StrongViewConfig, ViewConfig
+from lab.config.fields import ConfigError, Frozen
+from lab.config.host import CondInstConfig, HostConfig
+from lab.config.method import (
+    ClipConfig,
+    GuidedDistillationConfig,
+    MethodConfig,
+    PlDcConfig,
+    SupervisedConfig,
+)
+from lab.config.reading import (
+    flatten,
+    load_run_config,
+    parse_override,
+    parse_run_config,
+    with_overrides,
+)
+from lab.config.run import RunConfig
+from lab.config.schedule import RecordConfig, ScheduleConfig
+
+__all__ = [
+    "ClipConfig",
+    "CocoConfig",
+    "CondInstConfig",
+    "ConfigError",
+    "Frozen",
+    "GuidedDistillationConfig",
+    "HostConfig",
+    "MethodConfig",
+    "PlDcConfig",
+    "RecordConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "ShapesConfig",
+    "SplitConfig",
+    "StrongViewConfig",
+    "SupervisedConfig",
+    "ViewConfig",
+    "flatten",
+    "load_run_config",
+    "parse_override",
+    "parse_run_config",
+    "with_overrides",
+]

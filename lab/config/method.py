@@ -1,0 +1,103 @@
+"""The papers' own settings; every default is the paper's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
+
+
+class ClipConfig(Frozen):
+    """The CLIP model of DICC."""
+
+    model: str = "tiny"
+    """"tiny" = the offline stand-in trained on labelled crops; otherwise an open_clip name."""
+    pretrained: str | None = "shapes"
+    """"shapes" = shipped tiny weights; "labeled" = train on the labelled crops before burn-in
+    ends; an open_clip tag; or a local file. None is refused: a random CLIP corrects nothing."""
+    templates: tuple[str, ...] = ("a photo of a {class}.",)
+    """Prompts per class; their text features are averaged."""
+    margin: Weight = 0.0
+    """Context around the mask's tight box, as a share of its sides."""
+    max_patches: Positive = 50
+    """Most patches per image, best class quality first."""
+    min_patch: Positive = 2
+    """A patch with a shorter side than this keeps the teacher's class, pixels."""
+    train_steps: Count = 600
+    """Steps of training when `pretrained` is "labeled"."""
+
+
+class SupervisedConfig(Frozen):
+    """Labelled images only: the line every method is compared with."""
+
+    name: Literal["supervised"] = "supervised"
+    strong_views: bool = False
+    """Train on weak AND strong views of each labelled image, as PL-DC's burn-in does."""
+    ema_decay: Fraction = 0.9996
+    """Decay of the evaluated average of the weights; 0 = the student itself."""
+
+
+class GuidedDistillationConfig(Frozen):
+    """GuidedDistillation (arXiv:2308.03747): one class threshold."""
+
+    name: Literal["guided_distillation"]
+    class_threshold: Fraction = 0.7
+    """Keep a pseudo-label when its class quality is above this."""
+    min_mask_area: Count = 5
+    """... and its mask has more pixels than this."""
+    unsup_weight: Weight = 2.0
+    ema_decay: Fraction = 0.9996
+    burn_in_steps: Count = 20_000
+    """Steps on labelled images before the teacher exists."""
+    guided_steps: Count = 0
+    """Then: steps with a frozen teacher and a student restarted from its initial weights."""
+    erasing: bool = False
+    """Random erasing in the strong view (the original has none)."""
+    spare_doubtful: bool = False
+    """Do not teach that nothing is where the teacher saw something it dropped. For dense hosts,
+    whose every location is a negative; the papers' host gives those a tenth of the weight."""
+
+
+class PlDcConfig(Frozen):
+    """PL-DC: decoupled thresholds, category correction, pixel uncertainty."""
+
+    name: Literal["pl_dc"]
+    class_threshold: Fraction = 0.85
+    """T_c: keep when class quality is at least this."""
+    mask_threshold: Fraction = 0.9
+    """T_m: ... and mask quality at least this."""
+    ddtf: bool = True
+    """Two thresholds; off = one on the coupled score."""
+    coupled_threshold: Fraction = 0.7
+    """T of the coupled score when `ddtf` is off."""
+    dicc: bool = True
+    """Correct classes with CLIP."""
+    pmua: bool = True
+    """Weight mask pixels by the teacher's certainty."""
+    min_mask_area: Count = 5
+    """Drop masks with this many pixels or fewer."""
+    spare_doubtful: bool = False
+    """Do not teach that nothing is where the teacher saw something it dropped. For dense hosts,
+    whose every location is a negative; the papers' host gives those a tenth of the weight."""
+    unsup_weight: Weight = 1.0
+    """lambda_u, PL-DC Eq. 1."""
+    ema_decay: Fraction = 0.9996
+    burn_in_steps: Count = 20_000
+    """Steps on labelled images before the teacher exists."""
+    clip: ClipConfig = ClipConfig()
+
+    @model_validator(mode="after")
+    def _clip_can_correct(self) -> PlDcConfig:
+        if self.dicc and self.clip.pretrained is None:
+            raise ValueError(
+                "dicc needs a trained CLIP: set method.clip.pretrained to an open_clip tag or a "
+                "local file (or dicc = false); a randomly initialised CLIP is refused"
+            )
+        return self
+
+
+MethodConfig = Annotated[
+    SupervisedConfig | GuidedDistillationConfig | PlDcConfig, Field(discriminator="name")
+]
