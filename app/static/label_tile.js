@@ -80,6 +80,7 @@ function caption(label) {
     label.kept
       ? h("span", { class: "kept-mark" }, "kept")
       : h("span", { class: "why" }, `dropped: ${label.why}`),
+    maskNote(label),
   );
 }
 
@@ -89,6 +90,16 @@ function shortCaption(label) {
     { class: "caption" },
     h("span", { class: "class" }, classText(label)),
     verdict(label),
+  );
+}
+
+/** Scores are always stored, masks of every k-th recorded step only: then a box stands in. */
+export function maskNote(label) {
+  if (label.mask) return null;
+  return h(
+    "span",
+    { class: "hint", title: "record.keep: only some recorded steps keep their masks" },
+    "box only, mask not stored",
   );
 }
 

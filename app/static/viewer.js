@@ -3,7 +3,7 @@
 import { drawView, loadImage, wholeImage } from "./drawing.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, pictureUrl, runPath } from "./http.js";
-import { classText, verdict } from "./label_tile.js";
+import { classText, maskNote, verdict } from "./label_tile.js";
 import { kindOf } from "./kinds.js";
 import { className } from "./session.js";
 import { count, isNumber, plural, score } from "./text.js";
@@ -177,6 +177,7 @@ function entry(label, onPick) {
     label.kept
       ? h("span", { class: "why kept-mark" }, "kept")
       : h("span", { class: "why" }, `dropped: ${label.why}`),
+    maskNote(label),
   );
 }
 
