@@ -1,0 +1,59 @@
+"""Masks compared at points instead of pixels (PointRend, arXiv:1912.08193; Mask2Former).
+
+A point is (x, y) as a share of width and height, so that masks of any resolution meet at it
+without being resized. Between pixel centres values are bilinear; outside the map they are 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def sample_points(maps: Tensor, points: Tensor) -> Tensor:
+    """Values of each map at its own points.
+
+    Args:
+        maps: (N, h, w) or (N, K, h, w) float.
+        points: (N, P, 2) in [0, 1].
+
+    Returns:
+        (N, P), or (N, K, P) for K maps that share their points.
+    """
+    stacked = maps[:, None] if maps.ndim == 3 else maps
+    grid = (2 * points - 1)[:, None]
+    values = functional.grid_sample(stacked, grid, mode="bilinear", align_corners=False)[:, :, 0]
+    return values[:, 0] if maps.ndim == 3 else values
+
+
+def uniform_points(count: int, number: int, device: torch.device) -> Tensor:
+    """(count, number, 2) points, uniform over the image."""
+    return torch.rand(count, number, 2, device=device)
+
+
+@torch.no_grad()
+def uncertain_points(
+    mask_logits: Tensor, number: int, oversample: float = 3.0, importance: float = 0.75
+) -> Tensor:
+    """Points where the masks are undecided, and some anywhere.
+
+    Of `number * oversample` uniform points each mask keeps the share `importance` of `number`
+    whose logit is nearest to 0; the rest of `number` is uniform.
+
+    Args:
+        mask_logits: (N, h, w) float.
+
+    Returns:
+        (N, number, 2).
+    """
+    count, device = len(mask_logits), mask_logits.device
+    undecided = int(importance * number)
+    anywhere = uniform_points(count, number - undecided, device)
+    if count == 0 or undecided == 0:
+        return anywhere if count else uniform_points(0, number, device)
+    candidates = uniform_points(count, max(undecided, int(number * oversample)), device)
+    distance = sample_points(mask_logits, candidates).abs()
+    nearest = distance.topk(undecided, dim=1, largest=False, sorted=False).indices
+    chosen = candidates.gather(1, nearest[..., None].expand(-1, -1, 2))
+    return torch.cat([chosen, anywhere], dim=1)
