@@ -30,16 +30,12 @@ def rgb_to_lab(images: Tensor) -> Tensor:
     )
     matrix = images.new_tensor(RGB_TO_XYZ) / images.new_tensor(WHITE)[:, None]
     # Written out, because a matrix product may run in lower precision under autocast or TF32.
-    x, y, z = (
-        sum(linear[..., channel, :, :] * row[channel] for channel in range(3)) for row in matrix
-    )
-    x, y, z = _compressed(x), _compressed(y), _compressed(z)
+    red, green, blue = linear.unbind(dim=-3)
+    x, y, z = (_compressed(red * row[0] + green * row[1] + blue * row[2]) for row in matrix)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
 
 
-def _compressed(ratio: Tensor | int) -> Tensor:
+def _compressed(ratio: Tensor) -> Tensor:
     """Cube root, continued by a line below (6/29)^3."""
-    ratio = torch.as_tensor(ratio)
-    return torch.where(
-        ratio > 0.008856, ratio.clamp(min=0.008856).pow(1 / 3), 7.787 * ratio + 16 / 116
-    )
+    root = ratio.clamp(min=0.008856).pow(1 / 3)
+    return torch.where(ratio > 0.008856, root, 7.787 * ratio + 16 / 116)
