@@ -6,17 +6,14 @@ version; an older one walks through the migrations it has not seen, in one trans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
 from lab.store.errors import StoreError, StoreTooNew
+from lab.store.migrations import MIGRATIONS, Migration
 from lab.store.tables import METADATA, counters
-
-Migration = Callable[[Connection], None]
-MIGRATIONS: tuple[Migration, ...] = ()
-"""MIGRATIONS[i] turns version i + 1 into i + 2. Never edited once released, only added to."""
 
 APPLICATION_ID = 0x5E61AB
 """Marks the file as a seglab store (PRAGMA application_id)."""

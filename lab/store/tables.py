@@ -273,6 +273,60 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+jobs = Table(
+    "jobs",
+    METADATA,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("stage", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("needs", String(16), nullable=False),
+    Column("queued", Float(53), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("cancels", Integer, nullable=False),
+    Column("worker", Integer),
+    Column("slot", String(16)),
+    Column("taken", Float(53)),
+    Column("machine", Text),
+    Column("pid", Integer),
+    Column("process_started", Float(53)),
+    Column("boot_id", Text),
+    Column("exit_code", Integer),
+    Index("jobs_in_line", "stage", "priority", "position"),
+)
+"""Runs that go, or went, through the queue. `pid` and its companions are the engine's process."""
+
+workers = Table(
+    "workers",
+    METADATA,
+    Column("worker", Integer, primary_key=True),
+    Column("machine", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started", Float(53), nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("heartbeat", Float(53), nullable=False),
+    Column("started", Float(53), nullable=False),
+    Column("slots", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+asks = Table(
+    "asks",
+    METADATA,
+    Column("ask", Integer, primary_key=True),
+    Column("run", Integer, nullable=False),
+    Column("changes", JSON, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("created", Float(53), nullable=False),
+    Column("answer", String(16)),
+    Column("step", Integer),
+    Column("reason", Text),
+    Column("answered", Float(53)),
+    Index("asks_of_a_run", "run", "answer"),
+    sqlite_autoincrement=True,
+)
+"""Changes of the config that a run is asked to make while it trains; `answer` NULL = not yet."""
+
 counters = Table(
     "counters",
     METADATA,

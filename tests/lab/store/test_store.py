@@ -10,6 +10,7 @@ from lab.config import RunConfig
 from lab.store.errors import StoreError, StoreTooNew
 from lab.store.queries import list_runs
 from lab.store.runs import create_run
+from lab.store.migrations import MIGRATIONS
 from lab.store.schema import create_or_migrate, newest_version, stored_version
 from lab.store.store import Store, default_root
 
@@ -98,10 +99,10 @@ def cheer_up(connection: Connection) -> None:
 
 def test_an_older_store_walks_forward_and_keeps_its_rows(store, run_id):
     with store.writing() as connection:
-        create_or_migrate(connection, store.path, (add_mood, cheer_up))
+        create_or_migrate(connection, store.path, (*MIGRATIONS, add_mood, cheer_up))
 
     with store.reading() as connection:
-        assert stored_version(connection, store.path) == 3
+        assert stored_version(connection, store.path) == newest_version() + 2
         moods = connection.exec_driver_sql("SELECT run_id, mood FROM runs").all()
     assert moods == [(run_id, "cheerful")]
 
@@ -109,10 +110,10 @@ def test_an_older_store_walks_forward_and_keeps_its_rows(store, run_id):
 def test_a_migration_runs_once(store, run_id):
     for _ in range(2):
         with store.writing() as connection:
-            create_or_migrate(connection, store.path, (add_mood,))
+            create_or_migrate(connection, store.path, (*MIGRATIONS, add_mood))
 
     with store.reading() as connection:
-        assert stored_version(connection, store.path) == 2
+        assert stored_version(connection, store.path) == newest_version() + 1
 
 
 def test_a_migration_that_fails_changes_nothing(store, run_id):
@@ -120,10 +121,10 @@ def test_a_migration_that_fails_changes_nothing(store, run_id):
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError), store.writing() as connection:
-        create_or_migrate(connection, store.path, (add_mood, stumble))
+        create_or_migrate(connection, store.path, (*MIGRATIONS, add_mood, stumble))
 
     with store.reading() as connection:
-        assert stored_version(connection, store.path) == 1
+        assert stored_version(connection, store.path) == newest_version()
         columns = connection.exec_driver_sql("SELECT name FROM pragma_table_info('runs')")
         assert "mood" not in columns.scalars().all()
 
