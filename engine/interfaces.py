@@ -85,6 +85,9 @@ class Candidates:
     teacher_after: Tensor
     clip_before: Tensor
     clip_after: Tensor
+    fused: Tensor
+    """(N,) probability of the class after correction by teacher and CLIP together; NaN where CLIP
+    did not speak."""
     uncertainty: Tensor
     weights: Tensor
 

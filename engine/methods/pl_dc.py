@@ -9,21 +9,29 @@ The paper's argument, and where each part of it is below:
   less (PMUA, Eqs. 10-11)                                          -> pixel weights in losses
   teacher = student after burn-in, then its average                -> teacher_decay
 
-Each part can be switched off. The labelled branch sees weak and strong views, as in the authors'
-code. Where no image of a batch has a pseudo-label, its unlabelled loss is 0.
+Each part can be switched off, and DICC's mixture exchanged for PLePI's product. The labelled
+branch sees weak and strong views, as in the authors' code. Where no image of a batch has a
+pseudo-label, its unlabelled loss is 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from engine.interfaces import Batch, Candidates, Losses, Segmenter, UnlabeledBatch
 from engine.pseudo_labels import candidates as labels
 from engine.pseudo_labels.filter import keep_coupled, keep_decoupled
-from engine.pseudo_labels.fuse import CategoryCorrector, clip_weight
+from engine.pseudo_labels.fuse import (
+    CategoryCorrector,
+    Fusion,
+    clip_weight,
+    fuse_mixture,
+    fuse_product,
+)
 from engine.pseudo_labels.quality import coupled_score, mask_area
 from lab.config import PlDcConfig
 
@@ -108,22 +116,29 @@ class PlDc:
         step: int,
     ) -> list[Candidates]:
         """DICC: change classes where CLIP and the teacher together think otherwise."""
-        weight = self.clip_weight(step)
-        if self.corrector is None or weight == 0:
+        fuse = self.fusion(step)
+        if self.corrector is None or fuse is None:
             return found
         return labels.correct_classes(
             found,
             rows,
             batch.weak,
             self.corrector,
-            weight=weight,
+            fuse=fuse,
             max_patches=self.config.clip.max_patches,
         )
 
-    def clip_weight(self, step: int) -> float:
-        """PL-DC Eq. 9; 0 without DICC."""
+    def fusion(self, step: int) -> Fusion | None:
+        """PL-DC Eq. 7 with the weight of `step`, or PLePI; None where CLIP has no say."""
         if not self.config.dicc:
-            return 0.0
+            return None
+        if self.config.fusion == "plepi":
+            return partial(fuse_product, power=self.config.plepi_power)
+        weight = self.clip_weight(step)
+        return partial(fuse_mixture, weight=weight) if weight > 0 else None
+
+    def clip_weight(self, step: int) -> float:
+        """PL-DC Eq. 9."""
         return clip_weight(step, self.config.burn_in_steps, self.max_steps)
 
     def _correction_stats(
@@ -131,7 +146,10 @@ class PlDc:
     ) -> dict[str, Tensor | float]:
         if not self.config.dicc:
             return {}
-        return {
+        stats: dict[str, Tensor | float] = {
             "dicc/changed": labels.changed_share(found, rows),
-            "dicc/weight": self.clip_weight(step),
+            "dicc/score": labels.fused_score(found, rows),
         }
+        if self.config.fusion == "dicc":
+            stats["dicc/weight"] = self.clip_weight(step)
+        return stats

@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.instances import Predictions, Targets
 from engine.interfaces import Candidates, Segmenter, UnlabeledBatch, ViewGeometry
 from engine.pseudo_labels.filter import Verdict
-from engine.pseudo_labels.fuse import CategoryCorrector, fuse_mixture, teacher_probabilities
+from engine.pseudo_labels.fuse import CategoryCorrector, Fusion, teacher_probabilities
 from engine.pseudo_labels.quality import mask_quality, mean_uncertainty, pixel_uncertainty
 from lab.datasets.records import DropRule, LabelSource
 
@@ -55,6 +55,7 @@ def survey(
         teacher_after=teacher,
         clip_before=unknown,
         clip_after=unknown,
+        fused=unknown,
         uncertainty=mean_uncertainty(quality),
         weights=torch.ones_like(teacher),
     )
@@ -112,20 +113,21 @@ def correct_classes(
     images: Tensor,
     corrector: CategoryCorrector,
     *,
-    weight: float,
+    fuse: Fusion,
     max_patches: int,
 ) -> list[Candidates]:
     """PL-DC Eqs. 6-8: ask CLIP about the kept candidates, fuse, take the best class.
 
     Scores and verdicts stay as they were: nothing is filtered again and nothing is dropped when
-    the two disagree. What CLIP cannot see keeps the teacher's class. The lowest class wins a tie.
+    the two disagree. What CLIP cannot see, or has no word for, keeps the teacher's class. The
+    lowest class wins a tie.
 
     Args:
         candidates: one per image of the batch.
         rows: the kept indices of each.
         images: (B, 3, H, W) in [0, 1], the views that the masks belong to.
         corrector: the second opinion.
-        weight: w of Eq. 7, in [0, 1].
+        fuse: how both opinions become one, Eq. 7.
         max_patches: most objects per image that are asked about, best class quality first.
     """
     asked = [
@@ -135,7 +137,7 @@ def correct_classes(
     masks = [c.predictions.mask_logits[r] > 0 for c, r in zip(candidates, asked, strict=True)]
     answers = corrector.probabilities(images, masks).split([len(r) for r in asked])
     return [
-        _correct(c, r, clip, weight) for c, r, clip in zip(candidates, asked, answers, strict=True)
+        _correct(c, r, clip, fuse) for c, r, clip in zip(candidates, asked, answers, strict=True)
     ]
 
 
@@ -193,17 +195,26 @@ def changed_share(candidates: Sequence[Candidates], rows: Sequence[Tensor]) -> T
     return changed.sum() / max(1, len(changed))
 
 
-def _correct(candidates: Candidates, rows: Tensor, clip: Tensor, weight: float) -> Candidates:
+def fused_score(candidates: Sequence[Candidates], rows: Sequence[Tensor]) -> Tensor:
+    """Mean fused probability of the kept candidates CLIP spoke of; 0 without any. -> ()"""
+    fused = torch.cat([c.fused[r] for c, r in zip(candidates, rows, strict=True)])
+    return fused.nansum() / (~fused.isnan()).sum().clamp(min=1)
+
+
+def _correct(candidates: Candidates, rows: Tensor, clip: Tensor, fuse: Fusion) -> Candidates:
     before = candidates.predictions.labels[rows]
     teacher = teacher_probabilities(candidates.predictions.class_logits[rows])
-    seen = ~clip.isnan().any(dim=1)
-    after = torch.where(seen, fuse_mixture(teacher, clip, weight).argmax(dim=1), before)
+    speaks = ~_probability(clip, before).isnan()
+    fused = fuse(teacher, clip.nan_to_num(0.0))
+    after = torch.where(speaks, fused.argmax(dim=1), before)
+    score = _probability(fused, after).masked_fill(~speaks, torch.nan)
     return replace(
         candidates,
         labels=candidates.labels.scatter(0, rows, after),
         teacher_after=candidates.teacher_after.scatter(0, rows, _probability(teacher, after)),
         clip_before=candidates.clip_before.scatter(0, rows, _probability(clip, before)),
         clip_after=candidates.clip_after.scatter(0, rows, _probability(clip, after)),
+        fused=candidates.fused.scatter(0, rows, score),
     )
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+Fusion = Callable[[Tensor, Tensor], Tensor]
+"""(teacher, CLIP) -> both as one; (N, K), (N, K) -> (N, K), rows sum to 1."""
 
 
 class CategoryCorrector(Protocol):
@@ -20,7 +24,8 @@ class CategoryCorrector(Protocol):
             masks: B tensors (N_b, H, W) bool.
 
         Returns:
-            (sum of N_b, K) float32; a row of NaN where the object is too small to be seen.
+            (sum of N_b, K) float32; a row of NaN where the object is too small to be seen, a
+            column of NaN for a class it has no word for. What is left of a row sums to 1.
         """
         ...
 
@@ -48,8 +53,10 @@ def fuse_mixture(teacher: Tensor, clip: Tensor, weight: float) -> Tensor:
 def fuse_product(teacher: Tensor, clip: Tensor, power: float = 1.0) -> Tensor:
     """PLePI: the joint probability p_t * p_c, as if both judged independently; rows sum to 1.
 
-    `power` 1/2 is the geometric mean: the same best class, less sure of it.
+    `power` 1/2 is the geometric mean: the same best class, less sure of it. In logarithms, because
+    the product of two small probabilities may be too small for a float.
     (N, K), (N, K) -> (N, K).
     """
-    joint = (teacher * clip).pow(power)
-    return joint / joint.sum(dim=1, keepdim=True).clamp(min=1e-12)
+    least = torch.finfo(teacher.dtype).tiny
+    joint = teacher.clamp(min=least).log() + clip.clamp(min=least).log()
+    return (power * joint).softmax(dim=1)

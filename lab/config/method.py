@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from lab.config.descriptions import Descriptions, check_descriptions, read_descriptions
 from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
 
 
@@ -18,7 +20,17 @@ class ClipConfig(Frozen):
     """"shapes" = shipped tiny weights; "labeled" = train on the labelled crops before burn-in
     ends; an open_clip tag; or a local file. None is refused: a random CLIP corrects nothing."""
     templates: tuple[str, ...] = ("a photo of a {class}.",)
-    """Prompts per class; their text features are averaged."""
+    """Prompts per class."""
+    descriptions: Descriptions | None = None
+    """Sentences per class in place of the templates: a table, or a path to a JSON or TOML file of
+    one, which is read at once, so that a run keeps what it was told."""
+    combine: Literal["features", "logits"] = "features"
+    """How several texts of a class become one: "features" = the mean of their features; "logits" =
+    the authors' sum of l_j softmax(l)_j over their similarities l, where the best text counts
+    most."""
+    unknown_classes: Literal["refuse", "keep"] = "refuse"
+    """Classes the tiny CLIP was never taught: an error, or their objects keep the teacher's
+    class."""
     margin: Weight = 0.0
     """Context around the mask's tight box, as a share of its sides."""
     max_patches: Positive = 50
@@ -27,6 +39,13 @@ class ClipConfig(Frozen):
     """A patch with a shorter side than this keeps the teacher's class, pixels."""
     train_steps: Count = 600
     """Steps of training when `pretrained` is "labeled"."""
+
+    @field_validator("descriptions", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if isinstance(value, (str, Path)):
+            value = read_descriptions(Path(value))
+        return value if value is None else check_descriptions(value)
 
 
 class SupervisedConfig(Frozen):
@@ -74,6 +93,11 @@ class PlDcConfig(Frozen):
     """T of the coupled score when `ddtf` is off."""
     dicc: bool = True
     """Correct classes with CLIP."""
+    fusion: Literal["dicc", "plepi"] = "dicc"
+    """How CLIP and the teacher become one: "dicc" = their mean, CLIP's share falling from 1/2 to 0;
+    "plepi" = their product, the same all the time."""
+    plepi_power: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """1 = the product; 0.5 = the geometric mean: the same class, less sure of it."""
     pmua: bool = True
     """Weight mask pixels by the teacher's certainty."""
     min_mask_area: Count = 5

@@ -15,12 +15,14 @@ from lab.config.run import RunConfig
 
 TAGS = ("name", "source")
 """Keys that say which kind of table theirs is."""
+ANCHORED = {"dataset": ("_json", "_images"), "method.clip": ("descriptions",)}
+"""Table -> endings of its keys that name files, relative to the file that names them."""
 
 
 def load_run_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a TOML file, its `extends` first, then dotted overrides such as {"schedule.seed": 1}.
 
-    Relative paths inside `dataset` are taken from the file that names them.
+    Relative paths of data and descriptions are taken from the file that names them.
 
     Raises:
         ConfigError: naming the file, the key and the value.
@@ -53,7 +55,7 @@ def parse_run_config(tree: Mapping[str, Any], origin: str = "config") -> RunConf
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(error, origin)) from None
+        raise ConfigError(explain(error, origin)) from None
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -79,16 +81,21 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def _read_tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    path = path.resolve()
-    if path in seen:
-        raise ConfigError(f"{path}: extends itself by way of {seen[-1]}")
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; ConfigError when it cannot be read or is none."""
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _read_tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in seen:
+        raise ConfigError(f"{path}: extends itself by way of {seen[-1]}")
+    tree = read_toml(path)
     _anchor_paths(tree, path.parent)
     parent = tree.pop("extends", None)
     if parent is None:
@@ -99,12 +106,20 @@ def _read_tree(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _anchor_paths(tree: dict[str, Any], directory: Path) -> None:
-    dataset = tree.get("dataset")
-    if not isinstance(dataset, dict):
-        return
-    for key, value in dataset.items():
-        if key.endswith(("_json", "_images")) and isinstance(value, str):
-            dataset[key] = str(directory / Path(value).expanduser())
+    for table, endings in ANCHORED.items():
+        found = _table_at(tree, table)
+        for key, value in found.items():
+            if key.endswith(endings) and isinstance(value, str):
+                found[key] = str(directory / Path(value).expanduser())
+
+
+def _table_at(tree: dict[str, Any], dotted: str) -> dict[str, Any]:
+    """The table at a dotted key; an empty one where there is none."""
+    for key in dotted.split("."):
+        tree = tree.get(key, {})
+        if not isinstance(tree, dict):
+            return {}
+    return tree
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +146,8 @@ def _set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[last] = value
 
 
-def _explain(error: ValidationError, origin: str) -> str:
+def explain(error: ValidationError, origin: str) -> str:
+    """One line per mistake: origin, dotted key, value, reason."""
     lines = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or "(whole file)"

@@ -36,6 +36,7 @@ def candidates(geometry: ViewGeometry, logits: torch.Tensor, **changes: torch.Te
         "teacher_after": falling,
         "clip_before": unknown,
         "clip_after": unknown,
+        "fused": unknown,
         "uncertainty": torch.full((count,), 0.25),
         "weights": torch.ones(count),
     }

@@ -103,6 +103,7 @@ def test_the_student_learns_the_corrected_class_on_the_strong_view(
     assert losses.candidates[0].predictions.labels.tolist() == [0]
     assert float(losses.stats["dicc/changed"]) == 1
     assert losses.stats["dicc/weight"] == 0.5
+    assert float(losses.stats["dicc/score"]) == pytest.approx(0.629538, abs=2e-6)
 
 
 def test_the_teacher_has_the_last_word_at_the_end(make_host, make_predictions, batch):
@@ -115,6 +116,23 @@ def test_the_teacher_has_the_last_word_at_the_end(make_host, make_predictions, b
 
     assert late.candidates[0].labels.tolist() == [0]
     assert over.stats["dicc/weight"] == 0 and corrector.calls == 1
+
+
+@pytest.mark.parametrize(("power", "score"), [(1.0, 0.864439), (0.5, 0.669507)])
+def test_plepi_corrects_the_same_way_from_beginning_to_end(
+    make_host, make_predictions, batch, power: float, score: float
+):
+    teacher = make_host([make_predictions([(0.95, 0.95)], LOGITS)] * 2)
+    plepi = config(fusion="plepi", plepi_power=power)
+    method = PlDc(plepi, make_host(), teacher, AlwaysTheSecond(), END)
+
+    for step in (BURN_IN, END):
+        losses = method.losses(batch, step)
+        assert losses.candidates[0].labels.tolist() == [1]
+        assert losses.candidates[0].clip_after[0].item() == pytest.approx(0.85)
+        assert float(losses.stats["dicc/changed"]) == 1
+        assert float(losses.stats["dicc/score"]) == pytest.approx(score, abs=2e-6)
+        assert "dicc/weight" not in losses.stats
 
 
 def test_without_dicc_nobody_is_asked(make_host, make_predictions, batch):

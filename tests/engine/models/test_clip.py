@@ -8,18 +8,14 @@ from pathlib import Path
 
 import open_clip
 import pytest
+import safetensors.torch
 import torch
 from huggingface_hub import constants
 from torch import Tensor, nn
 
-from engine.models.clip import (
-    ClipError,
-    LoadedClip,
-    OpenClipCorrector,
-    build_corrector,
-    corrector_for,
-    load_open_clip,
-)
+from engine.models.clip import OpenClipCorrector, build_corrector, corrector_for
+from engine.models.clip_loading import ClipError, LoadedClip, _wants_quick_gelu, load_open_clip
+from engine.models.clip_text import ClassTexts
 from engine.models.tiny_clip_model import tiny_tokenizer
 from lab.config import ClipConfig, ShapesConfig
 from lab.datasets.records import Category, Dataset
@@ -52,7 +48,14 @@ def corrector(kappa: float = 100.0, margin: float = 0.0) -> OpenClipCorrector:
     rest = (1 - cosines.square().sum()).sqrt()
     tower = FixedImageTower(7 * torch.cat([cosines, rest[None]]))
     clip = LoadedClip(tower, tiny_tokenizer(), (4, 4), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    return OpenClipCorrector(clip, torch.eye(4)[:3], kappa, margin, min_patch=2)
+    texts = ClassTexts(torch.eye(4)[:3, None], torch.ones(3, 1, dtype=torch.bool))
+    return OpenClipCorrector(clip, texts, kappa, margin, min_patch=2)
+
+
+def one_mask64() -> Tensor:
+    mask = torch.zeros(1, 64, 64, dtype=torch.bool)
+    mask[:, 5:50, 8:40] = True
+    return mask
 
 
 def one_mask(rows: slice, columns: slice) -> Tensor:
@@ -136,7 +139,8 @@ def test_any_open_clip_model_of_a_directory_can_judge(local_model: Path):
     answer = judge.probabilities(torch.rand(1, 3, 16, 16), [one_mask(slice(2, 9), slice(3, 9))])
 
     assert clip.size == (32, 32) and clip.mean == (0.1, 0.2, 0.3)
-    assert judge.text_features.norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    norms = judge.texts.features.norm(dim=2).flatten().tolist()
+    assert norms == pytest.approx([1, 1, 1], abs=1e-5)
     assert answer.sum().item() == pytest.approx(1, abs=1e-5)
     assert not answer.requires_grad
 
@@ -230,3 +234,92 @@ def test_the_stand_in_refuses_words_it_never_heard(labeled: Dataset, tmp_path: P
         )
     with pytest.raises(ClipError, match="no such file"):
         build_corrector(ClipConfig(pretrained="gone"), labeled, tmp_path / "x", 0, CPU)
+
+
+def test_classes_beyond_its_vocabulary_may_keep_the_teachers_opinion(
+    labeled: Dataset, tmp_path: Path
+):
+    mixed = Dataset("mixed", (*labeled.categories[:2], Category(99, "cat", "animal")), ())
+    config = ClipConfig(unknown_classes="keep")
+
+    judge = build_corrector(config, mixed, tmp_path / "x", 0, CPU)
+    answer = judge.probabilities(torch.rand(1, 3, 16, 16), [one_mask(slice(2, 9), slice(3, 9))])
+
+    assert answer.isnan().tolist() == [[False, False, True]]
+    assert answer[0, :2].sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_vocabulary_without_any_of_the_classes_is_refused_all_the_same(tmp_path: Path):
+    cats = Dataset("cats", (Category(1, "cat", "animal"),), ())
+
+    with pytest.raises(ClipError, match="the dataset has cat too"):
+        build_corrector(ClipConfig(unknown_classes="keep"), cats, tmp_path / "x", 0, CPU)
+
+
+def test_the_stand_in_understands_no_descriptions(labeled: Dataset, tmp_path: Path):
+    config = ClipConfig(descriptions={"disc": ("it is round",)})
+
+    with pytest.raises(ClipError, match=r"method\.clip\.descriptions: the tiny CLIP"):
+        build_corrector(config, labeled, tmp_path / "x", 0, CPU)
+
+
+def test_known_boxes_are_judged_as_their_masks_are(local_model: Path):
+    judge = corrector_for(
+        load_open_clip(f"local-dir:{local_model}", "unused"), ["cat", "dog"], ClipConfig()
+    )
+    image, mask = torch.rand(1, 3, 16, 16), one_mask(slice(2, 9), slice(3, 12))
+
+    by_box = judge.probabilities_in(image, [torch.tensor([[3.0, 2.0, 12.0, 9.0]])])
+
+    assert torch.equal(by_box, judge.probabilities(image, [mask]))
+
+
+COCO_NAMES = [f"thing number {index}" for index in range(80)]
+SMALL_NAME = "small-of-the-tests"
+
+
+@pytest.fixture
+def small_architecture(tmp_path: Path) -> str:
+    """The name of a small architecture that open_clip knows from now on."""
+    path = tmp_path / f"{SMALL_NAME}.json"
+    path.write_text(json.dumps(SMALL_MODEL))
+    open_clip.add_model_config(path)
+    return SMALL_NAME
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_weights_of_any_precision_load_from_a_file(
+    small_architecture: str, tmp_path: Path, dtype: torch.dtype, suffix: str
+):
+    """A built-in architecture, 80 classes with several descriptions each, the authors' pooling."""
+    torch.manual_seed(0)
+    random = open_clip.create_model(small_architecture, pretrained=None)
+    state = {name: value.to(dtype).contiguous() for name, value in random.state_dict().items()}
+    path = tmp_path / f"clip{suffix}"
+    if suffix == ".pt":
+        torch.save({"state_dict": state}, path)
+    else:
+        safetensors.torch.save_file(state, path)
+    described = {name: (f"{name}, seen from afar", f"a close {name}") for name in COCO_NAMES}
+    config = ClipConfig(descriptions=described, combine="logits")
+
+    clip = load_open_clip(small_architecture, str(path))
+    judge = corrector_for(clip, COCO_NAMES, config)
+    answer = judge.probabilities(torch.rand(1, 3, 64, 64), [one_mask64()])
+
+    assert judge.texts.features.shape[:2] == (80, 2)
+    assert {p.dtype for p in clip.model.parameters()} == {torch.float32}
+    torch.testing.assert_close(
+        clip.model.get_parameter("text_projection"),
+        random.get_parameter("text_projection").to(dtype).float(),
+    )
+    assert answer.shape == (1, 80) and answer.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_openais_tag_brings_its_own_activation():
+    """RN50 of that name has GELU; OpenAI's weights of it were trained with QuickGELU."""
+    assert _wants_quick_gelu("RN50", "openai")
+    assert not _wants_quick_gelu("ViT-B-32", "laion2b_s34b_b79k")
+    assert not _wants_quick_gelu("RN50", None)
+    assert not _wants_quick_gelu("RN50", "/a/file.pt")

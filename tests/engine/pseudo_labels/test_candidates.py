@@ -18,6 +18,7 @@ from engine.pseudo_labels.candidates import (
     changed_share,
     confine,
     correct_classes,
+    fused_score,
     judge,
     kept_rows,
     label_stats,
@@ -27,9 +28,15 @@ from engine.pseudo_labels.candidates import (
     weighted,
 )
 from engine.pseudo_labels.filter import keep_coupled
+from engine.pseudo_labels.fuse import fuse_mixture
 from lab.datasets.records import DropRule, LabelSource
 
 SIDE = 8
+
+
+def half(teacher: Tensor, clip: Tensor) -> Tensor:
+    """Both count the same."""
+    return fuse_mixture(teacher, clip, 0.5)
 
 
 def geometry(height: int = SIDE, width: int = SIDE) -> ViewGeometry:
@@ -94,7 +101,7 @@ def test_an_image_without_candidates_goes_all_the_way():
     rows = kept_rows([candidates])
 
     corrected = correct_classes(
-        [candidates], rows, torch.zeros(1, 3, SIDE, SIDE), Oracle([]), weight=0.5, max_patches=9
+        [candidates], rows, torch.zeros(1, 3, SIDE, SIDE), Oracle([]), fuse=half, max_patches=9
     )
     targets = pseudo_targets(corrected[0], rows[0], weigh_pixels=True)
 
@@ -144,7 +151,7 @@ def test_clip_changes_the_class_of_what_was_kept_and_nothing_else():
         rows,
         torch.zeros(1, 3, SIDE, SIDE),
         Oracle([[0.10, 0.85, 0.05]]),
-        weight=0.5,
+        fuse=half,
         max_patches=9,
     )[0]
 
@@ -156,6 +163,9 @@ def test_clip_changes_the_class_of_what_was_kept_and_nothing_else():
     assert corrected.clip_before[1].item() == pytest.approx(0.10)
     assert corrected.clip_after[1].item() == pytest.approx(0.85)
     assert corrected.clip_before[0].isnan() and corrected.clip_after[0].isnan()
+    assert corrected.fused[0].isnan()
+    assert corrected.fused[1].item() == pytest.approx(0.629538, abs=2e-6)
+    assert fused_score([corrected], rows).item() == pytest.approx(0.629538, abs=2e-6)
     assert changed_share([corrected], rows).item() == 1
 
 
@@ -168,11 +178,38 @@ def test_what_clip_cannot_see_keeps_the_teachers_class():
         kept_rows([candidates]),
         torch.zeros(1, 3, SIDE, SIDE),
         nothing,
-        weight=0.5,
+        fuse=half,
         max_patches=9,
     )[0]
 
     assert corrected.labels.tolist() == [0] and corrected.clip_after.isnan().all()
+
+
+def test_a_class_that_clip_has_no_word_for_keeps_the_teachers_opinion():
+    candidates = surveyed(found([[1.2, 1.0, -0.5], [1.0, 1.2, -0.5]]))
+    rows = kept_rows([candidates])
+    speechless = Oracle([[torch.nan, 0.05, 0.95]] * 2)
+
+    corrected = correct_classes(
+        [candidates],
+        rows,
+        torch.zeros(1, 3, SIDE, SIDE),
+        speechless,
+        fuse=half,
+        max_patches=9,
+    )[0]
+
+    # The first is of the unknown class 0. The second: 0.5 * (0.409, 0.500 + 0.05, 0.091 + 0.95).
+    assert corrected.labels.tolist() == [0, 2]
+    assert corrected.clip_before.isnan().tolist() == [True, False]
+    assert corrected.fused.isnan().tolist() == [True, False]
+    assert corrected.fused[1].item() == pytest.approx((0.091277 + 0.95) / 2, abs=1e-5)
+
+
+def test_without_any_corrected_candidate_the_fused_score_is_zero():
+    candidates = surveyed(found([[1.2, 1.0, -0.5]]))
+
+    assert fused_score([candidates], kept_rows([candidates])).item() == 0
 
 
 def test_the_lowest_class_wins_a_tie():
@@ -185,7 +222,7 @@ def test_the_lowest_class_wins_a_tie():
         kept_rows([candidates]),
         torch.zeros(1, 3, SIDE, SIDE),
         Oracle([mirrored]),
-        weight=0.5,
+        fuse=half,
         max_patches=9,
     )[0]
 
@@ -202,7 +239,7 @@ def test_clip_is_asked_about_the_most_certain_ones_only():
         kept_rows([many, other]),
         torch.zeros(2, 3, SIDE, SIDE),
         oracle,
-        weight=0.5,
+        fuse=half,
         max_patches=2,
     )
 

@@ -65,8 +65,43 @@ def test_clip_wins_at_first_and_the_teacher_in_the_end(step: int, fused: list[fl
 
 
 def test_the_joint_probability_and_its_geometric_mean():
-    close(fuse_product(TEACHER, CLIP), [[0.124215, 0.864439, 0.011346]])
-    close(fuse_product(TEACHER, CLIP, power=0.5), [[0.253790, 0.669507, 0.076703]])
+    teacher, clip = TEACHER.double(), CLIP.double()
+
+    product, geometric = fuse_product(teacher, clip), fuse_product(teacher, clip, power=0.5)
+
+    expected = torch.tensor([[0.124215, 0.864439, 0.011346]]).double()
+    torch.testing.assert_close(product, expected, atol=1e-6, rtol=0)
+    expected = torch.tensor([[0.253790, 0.669507, 0.076703]]).double()
+    torch.testing.assert_close(geometric, expected, atol=1e-6, rtol=0)
+
+
+def test_where_the_product_is_too_small_for_a_float_it_still_has_a_best_class():
+    sure = torch.tensor([[1.0, 1e-30, 0.0]])
+    contrary = torch.tensor([[0.0, 1e-30, 1.0]])
+
+    fused = fuse_product(sure, contrary)
+
+    # 1e-60 is no float32, so 1 * tiny (1.2e-38) is the largest, once for either.
+    close(fused, [[0.5, 0.0, 0.5]])
+    assert fused.argmax().item() == 0
+
+
+@given(logits, logits)
+def test_both_products_have_the_same_best_class(one: list[float], other: list[float]):
+    teacher = teacher_probabilities(torch.tensor([one])).double()
+    clip = teacher_probabilities(torch.tensor([other])).double()
+
+    product, geometric = fuse_product(teacher, clip), fuse_product(teacher, clip, power=0.5)
+
+    assert product[0, geometric.argmax()] >= product.max() - 1e-9
+    assert geometric.max() <= product.max() + 1e-9
+
+
+@given(logits)
+def test_a_clip_that_knows_nothing_leaves_the_product_to_the_teacher(one: list[float]):
+    teacher = teacher_probabilities(torch.tensor([one]))
+
+    close(fuse_product(teacher, torch.full((1, 3), 1 / 3)), teacher.tolist())
 
 
 @given(logits, logits, st.floats(0, 0.5))
