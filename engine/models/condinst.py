@@ -1,34 +1,34 @@
 """Host `condinst`: FCOS finds objects, and writes a small mask network for each of them.
 
 Written from the papers (FCOS, arXiv:1904.01355; CondInst, arXiv:2003.05664). Scores: class
-quality is the sigmoid class probability; the ranking score is sqrt(class * centerness).
+quality is the sigmoid class probability; the ranking score is sqrt(class * box quality), where box
+quality is centerness or a predicted IoU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import batched_nms, sigmoid_focal_loss
+from torchvision.ops import batched_nms
 
+from engine.box_host import MaskSamples, Proposals, Proposed, Taught, Wanted
 from engine.instances import Predictions, Targets
-from engine.losses.box import centerness, distance_giou
 from engine.losses.dice import squared_dice
 from engine.models.backbones import Backbone, build_backbone, load_pretrained, weights_path
-from engine.models.condinst_parts import PAPER, SMALL, Head, MaskBranch, Pyramid
-from engine.models.dynamic_head import dynamic_masks
-from engine.models.fcos import (
-    Locations,
-    are_central,
-    assign,
-    box_centers,
-    build_locations,
-    decode_boxes,
-    mask_centers,
-    spread_evenly,
+from engine.models.condinst_parts import Head, MaskBranch, Pyramid, architecture_of
+from engine.models.dynamic_head import depth_guided_masks, dynamic_masks
+from engine.models.fcos import Locations, build_locations, decode_boxes, spread_evenly
+from engine.models.fcos_losses import (
+    Detections,
+    Positives,
+    detection_losses,
+    doubted,
+    find_positives,
+    owners_of,
 )
 from lab.config import CondInstConfig
 
@@ -37,29 +37,27 @@ PRE_NMS = 1000
 
 
 @dataclass(frozen=True)
-class Outputs:
+class Outputs(Detections):
     """What the network says about B images at their L locations."""
 
     locations: Locations
-    class_logits: Tensor
-    """(B, L, K)"""
-    distances: Tensor
-    """(B, L, 4) to the box sides, in strides."""
-    center_logits: Tensor
-    """(B, L)"""
     parameters: Tensor
     """(B, L, P) of the dynamic mask head."""
     mask_features: Tensor
-    """(B, 8, h, w)"""
+    """(B, C, h, w)"""
+
+    def scores(self) -> tuple[Tensor, Tensor]:
+        """Class probabilities (B, L, K) and box quality (B, L)."""
+        return self.class_logits.sigmoid(), self.quality_logits.sigmoid()
 
 
 class CondInst(nn.Module):
-    """The network with its losses and its predictions: a Segmenter."""
+    """The network with its losses and its predictions: a Segmenter and a BoxHost."""
 
     def __init__(self, config: CondInstConfig, num_classes: int) -> None:
         super().__init__()
         self.config = config
-        self.arch = SMALL if config.preset == "tiny" else PAPER
+        self.arch = architecture_of(config)
         self.num_classes = num_classes
         self.backbone: Backbone = build_backbone(
             config.preset,
@@ -78,6 +76,10 @@ class CondInst(nn.Module):
     def module(self) -> nn.Module:
         return self
 
+    @property
+    def mask_stride(self) -> int:
+        return self.arch.mask_stride // 2
+
     def forward(self, images: Tensor) -> Outputs:
         normalized = (images - 0.45) / 0.225
         features = self.pyramid(self.backbone(normalized))
@@ -89,12 +91,12 @@ class CondInst(nn.Module):
             self.arch.sizes_of_interest,
             images.device,
         )
-        class_logits, distances, center_logits, parameters = self.head(levels)
+        class_logits, distances, quality_logits, parameters = self.head(levels)
         return Outputs(
-            locations,
             class_logits.float(),
             distances.float(),
-            center_logits[..., 0].float(),
+            quality_logits[..., 0].float(),
+            locations,
             parameters.float(),
             self.mask_branch(features).float(),
         )
@@ -105,179 +107,188 @@ class CondInst(nn.Module):
         targets: Sequence[Targets],
         doubtful: Sequence[Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Class, box, centre and mask losses (methods.md 5.2); all weights 1.
+        """Class, box, quality and mask losses (methods.md 5.2); all weights 1.
 
         Box losses are averaged over positive locations, the mask loss over the sampled ones.
         `pixel_weight` enters the three sums of the dice, `instance_weight` multiplies it. Central
         locations of `doubtful` boxes are not taught to be background.
         """
         out = self(images)
-        owner, target_distances = self._assign(out.locations, targets)
-        positive = owner >= 0
-        count = positive.sum().clamp(min=1)
-        image_of, location_of = positive.nonzero(as_tuple=True)
-
-        wanted = torch.zeros_like(out.class_logits)
-        labels = torch.cat([t.labels for t in targets])
-        global_owner = owner + _offsets(targets, owner.device)[:, None]
-        owners = global_owner[positive]
-        wanted[image_of, location_of, labels[owners]] = 1
-        focal = sigmoid_focal_loss(out.class_logits, wanted, 0.25, 2.0)
-        if doubtful is not None:
-            focal = focal * (positive | ~_doubted(out.locations, doubtful))[..., None]
-        class_loss = focal.sum() / count
-
-        distances = target_distances[positive] / out.locations.strides[location_of, None]
-        central = centerness(distances)
-        _, giou = distance_giou(out.distances[positive], distances)
-        box_loss = ((1 - giou) * central).sum() / central.sum().clamp(min=1e-6)
-        center_loss = (
-            functional.binary_cross_entropy_with_logits(
-                out.center_logits[positive], central, reduction="sum"
-            )
-            / count
-        )
-        losses = {"class": class_loss, "box": box_loss, "center": center_loss}
+        found = find_positives(out.locations, targets)
+        taught = None if doubtful is None else ~doubted(out.locations, doubtful)
+        losses = self._detection_losses(out, found, taught)
         if all(t.masks is not None for t in targets):
-            losses["mask"] = self._mask_loss(out, targets, image_of, location_of, owners)
+            losses["mask"] = self._mask_loss(self._sample(out, found), targets)
         return losses
+
+    def teach_boxes(self, images: Tensor, targets: Sequence[Targets]) -> Taught:
+        """Class, box and quality losses, and up to `max_instances` positives per image."""
+        out = self(images)
+        found = find_positives(out.locations, [replace(t, masks=None) for t in targets])
+        losses = self._detection_losses(out, found)
+        return Taught(losses, self._sample(out, found), out.mask_features)
+
+    @torch.no_grad()
+    def propose(
+        self, images: Tensor, targets: Sequence[Targets], wanted: Wanted = Wanted.BEST
+    ) -> Proposed:
+        """Proposals of every image; `max_detections` after suppression, else as many as there are.
+
+        Of the places assigned to targets, at most `max_instances` per image, as in training.
+        """
+        out = self(images)
+        quality, center = out.scores()
+        owners, _ = owners_of(out.locations, [replace(t, masks=None) for t in targets])
+        found = []
+        for b, target in enumerate(targets):
+            if wanted is Wanted.ASSIGNED:
+                places = (owners[b] >= 0).nonzero()[:, 0]
+                best = quality[b, places].amax(-1) * center[b, places]
+                places = places[spread_evenly(owners[b, places], best, self.config.max_instances)]
+                labels = target.labels[owners[b, places]]
+            else:
+                places, labels = self._select(out, b, suppress=wanted is Wanted.BEST)
+            found.append(self._proposals(out, b, places, labels, owners[b, places]))
+
+        def draw(images: Tensor, places: Tensor) -> Tensor:
+            return self._draw(out, images, places)[0]
+
+        return Proposed(found, out.mask_features, draw)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> list[Predictions]:
         """Up to `max_detections` candidates per image after class-wise non-maximum suppression.
 
-        A location is a candidate for every class whose probability times centerness is above
+        A location is a candidate for every class whose probability times box quality is above
         `score_floor`.
         """
         out = self(images)
-        quality = out.class_logits.sigmoid()
-        center = out.center_logits.sigmoid()
-        found = [self._select(out, quality[b], center[b], b) for b in range(len(images))]
-        image_of = torch.cat([torch.full_like(rows, b) for b, (rows, _, _) in enumerate(found)])
-        rows = torch.cat([rows for rows, _, _ in found])
-        logits = self._mask_logits(out, image_of, rows, images.shape[-2:])
-        predictions, start = [], 0
-        for b, (rows, labels, boxes) in enumerate(found):
-            class_quality = quality[b, rows, labels]
-            predictions.append(
-                Predictions(
-                    boxes=boxes,
-                    scores=(class_quality * center[b, rows]).sqrt(),
-                    labels=labels,
-                    class_quality=class_quality,
-                    class_logits=out.class_logits[b, rows],
-                    mask_logits=logits[start : start + len(rows)],
-                )
+        nobody = torch.full((len(out.locations.points),), -1, device=images.device)
+        found = []
+        for b in range(len(images)):
+            places, labels = self._select(out, b, suppress=True)
+            found.append(self._proposals(out, b, places, labels, nobody[places]))
+        image_of = torch.cat([torch.full_like(one.places, b) for b, one in enumerate(found)])
+        places = torch.cat([one.places for one in found])
+        drawn = _resized(self._draw(out, image_of, places)[0], images.shape[-2:])
+        return [
+            Predictions(
+                boxes=one.boxes,
+                scores=one.scores,
+                labels=one.labels,
+                class_quality=one.class_quality,
+                class_logits=one.class_logits,
+                mask_logits=logits,
             )
-            start += len(rows)
-        return predictions
-
-    def _assign(self, locations: Locations, targets: Sequence[Targets]) -> tuple[Tensor, Tensor]:
-        assigned = [
-            assign(
-                locations,
-                t.boxes,
-                box_centers(t.boxes) if t.masks is None else mask_centers(t.masks, t.boxes),
-            )
-            for t in targets
+            for one, logits in zip(found, drawn.split([len(one) for one in found]), strict=True)
         ]
-        owners, distances = zip(*assigned, strict=True)
-        return torch.stack(owners), torch.stack(distances)
 
-    def _mask_loss(
-        self,
-        out: Outputs,
-        targets: Sequence[Targets],
-        image_of: Tensor,
-        location_of: Tensor,
-        owners: Tensor,
-    ) -> Tensor:
-        if len(owners) == 0:
-            return 0 * (out.mask_features.sum() + out.parameters.sum())
-        with torch.no_grad():
-            score = out.class_logits.detach().amax(-1).sigmoid() * out.center_logits.sigmoid()
-            score = score[image_of, location_of]
-            picked = torch.cat(
-                [
-                    samples[
-                        spread_evenly(owners[samples], score[samples], self.config.max_instances)
-                    ]
-                    for b in range(len(targets))
-                    if len(samples := (image_of == b).nonzero()[:, 0])
-                ]
-            )
-        image_of, location_of, owners = image_of[picked], location_of[picked], owners[picked]
-        logits = self._dynamic(out, image_of, location_of)
-        stride = self.arch.mask_stride // 2
-        masks = _sampled([t.masks for t in targets], owners, stride)
-        has_weights = any(t.pixel_weight is not None for t in targets)
-        weights = [
-            t.pixel_weight
-            if t.pixel_weight is not None
-            else torch.ones_like(t.masks, dtype=torch.float32)
-            for t in targets
-            if t.masks is not None
-        ]
-        dice = squared_dice(
-            logits.sigmoid(), masks, _sampled(weights, owners, stride) if has_weights else None
+    def _detection_losses(
+        self, out: Outputs, found: Positives, taught: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        return detection_losses(
+            out,
+            found,
+            quality=self.config.box_quality,
+            class_loss=self.config.class_loss,
+            taught=taught,
         )
-        if any(t.instance_weight is not None for t in targets):
-            every = [
-                t.instance_weight
-                if t.instance_weight is not None
-                else torch.ones(len(t), device=dice.device)
-                for t in targets
-            ]
-            dice = dice * torch.cat(every)[owners]
-        return dice.mean()
 
-    def _dynamic(self, out: Outputs, image_of: Tensor, location_of: Tensor) -> Tensor:
-        """(N,), (N,) -> (N, 2h, 2w) logits at half the stride of the mask features."""
-        return dynamic_masks(
+    def _sample(self, out: Outputs, found: Positives) -> MaskSamples:
+        """Up to `max_instances` positives per image, shared evenly among its targets."""
+        with torch.no_grad():
+            quality, center = out.scores()
+            score = quality[found.images, found.places].amax(-1)
+            score = score * center[found.images, found.places]
+            picked = [
+                mine[spread_evenly(found.targets[mine], score[mine], self.config.max_instances)]
+                for b in range(len(out.class_logits))
+                for mine in [(found.images == b).nonzero()[:, 0]]
+                if len(mine)
+            ]
+            rows = torch.cat([found.images.new_zeros(0), *picked])
+        images = found.images[rows]
+        logits, depth_logits = self._draw(out, images, found.places[rows])
+        return MaskSamples(logits, images, found.targets[rows], depth_logits)
+
+    def _draw(self, out: Outputs, images: Tensor, places: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(N,), (N,) -> (N, 2h, 2w) mask logits at half the stride of the features, and depth.
+
+        Without any instance the logits still hang on the graph, empty as they are.
+        """
+        given = (
             out.mask_features,
-            image_of,
-            out.parameters[image_of, location_of],
-            out.locations.points[location_of],
-            out.locations.sizes_of_interest[location_of],
+            images,
+            out.parameters[images, places],
+            out.locations.points[places],
+            out.locations.sizes_of_interest[places],
             self.arch.mask_stride,
         )
+        return (
+            depth_guided_masks(*given) if self.arch.depth_layer else (dynamic_masks(*given), None)
+        )
 
-    def _mask_logits(
-        self, out: Outputs, image_of: Tensor, rows: Tensor, size: torch.Size
-    ) -> Tensor:
-        logits = self._dynamic(out, image_of, rows)
-        if len(logits) == 0:
-            return logits.new_zeros(0, *size)
-        return functional.interpolate(
-            logits[:, None], size=tuple(size), mode="bilinear", align_corners=False
-        )[:, 0]
+    def _mask_loss(self, samples: MaskSamples, targets: Sequence[Targets]) -> Tensor:
+        if len(samples) == 0:
+            return samples.logits.sum()
+        masks = _sampled([t.masks for t in targets], samples.targets, self.mask_stride)
+        weights = None
+        if any(t.pixel_weight is not None for t in targets):
+            weights = _sampled(
+                [_pixel_weight(t) for t in targets], samples.targets, self.mask_stride
+            )
+        dice = squared_dice(samples.logits.sigmoid(), masks, weights)
+        if any(t.instance_weight is not None for t in targets):
+            dice = dice * torch.cat([_instance_weight(t) for t in targets])[samples.targets]
+        return dice.mean()
 
-    def _select(
-        self, out: Outputs, quality: Tensor, center: Tensor, image: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Candidates of one image: (N,) location, (N,) label, (N, 4) box, best first."""
+    def _select(self, out: Outputs, image: int, *, suppress: bool) -> tuple[Tensor, Tensor]:
+        """Candidates of one image, best first: (N,) location and (N,) label."""
+        quality, center = out.class_logits[image].sigmoid(), out.quality_logits[image].sigmoid()
         joint = quality * center[:, None]
-        rows, labels = (joint > self.config.score_floor).nonzero(as_tuple=True)
-        score = joint[rows, labels]
+        places, labels = (joint > self.config.score_floor).nonzero(as_tuple=True)
+        score = joint[places, labels]
         if len(score) > PRE_NMS:
-            keep = _best_per_level(score, out.locations.strides[rows])
-            rows, labels, score = rows[keep], labels[keep], score[keep]
-        distances = out.distances[image, rows] * out.locations.strides[rows, None]
-        boxes = decode_boxes(out.locations.points[rows], distances)
+            keep = _best_per_level(score, out.locations.levels[places])
+            places, labels, score = places[keep], labels[keep], score[keep]
+        if not suppress:
+            order = score.argsort(descending=True, stable=True)
+            return places[order], labels[order]
+        boxes = _boxes(out, image, places)
         keep = batched_nms(boxes, score.sqrt(), labels, self.config.nms_threshold)
         keep = keep[: self.config.max_detections]
-        return rows[keep], labels[keep], boxes[keep]
+        return places[keep], labels[keep]
+
+    def _proposals(
+        self, out: Outputs, image: int, places: Tensor, labels: Tensor, owners: Tensor
+    ) -> Proposals:
+        class_logits = out.class_logits[image, places]
+        class_quality = class_logits.gather(1, labels[:, None])[:, 0].sigmoid()
+        center = out.quality_logits[image, places].sigmoid()
+        return Proposals(
+            boxes=_boxes(out, image, places),
+            scores=(class_quality * center).sqrt(),
+            labels=labels,
+            class_quality=class_quality,
+            class_logits=class_logits,
+            places=places,
+            levels=out.locations.levels[places],
+            owners=owners,
+        )
 
 
-def _doubted(locations: Locations, boxes: Sequence[Tensor]) -> Tensor:
-    """Which locations of each image are central in one of its boxes. -> (B, L) bool"""
-    return torch.stack([are_central(locations, one, box_centers(one)).any(dim=1) for one in boxes])
+def _boxes(out: Outputs, image: int, places: Tensor) -> Tensor:
+    distances = out.distances[image, places] * out.locations.strides[places, None]
+    return decode_boxes(out.locations.points[places], distances)
 
 
-def _offsets(targets: Sequence[Targets], device: torch.device) -> Tensor:
-    """Where each image's objects start in the concatenation of all. -> (B,)"""
-    counts = torch.tensor([0, *(len(t) for t in targets)][:-1], device=device)
-    return counts.cumsum(0)
+def _resized(logits: Tensor, size: torch.Size) -> Tensor:
+    """(N, h, w) -> (N, H, W)"""
+    if len(logits) == 0:
+        return logits.new_zeros(0, *size)
+    return functional.interpolate(
+        logits[:, None], size=tuple(size), mode="bilinear", align_corners=False
+    )[:, 0]
 
 
 def _pixel_weight(target: Targets) -> Tensor | None:
@@ -298,10 +309,10 @@ def _sampled(maps: Sequence[Tensor | None], owners: Tensor, stride: int) -> Tens
     return torch.cat(present)[owners]
 
 
-def _best_per_level(score: Tensor, strides: Tensor) -> Tensor:
+def _best_per_level(score: Tensor, levels: Tensor) -> Tensor:
     """Indices of the PRE_NMS best scores of each level."""
     kept = []
-    for stride in strides.unique():
-        on_level = (strides == stride).nonzero()[:, 0]
+    for level in levels.unique():
+        on_level = (levels == level).nonzero()[:, 0]
         kept.append(on_level[score[on_level].topk(min(PRE_NMS, len(on_level))).indices])
     return torch.cat(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from engine.models.dynamic_head import parameter_count
 from engine.models.fcos import INFINITE
+from lab.config import CondInstConfig
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Architecture:
     mask_stride: int
     mask_width: int
     mask_channels: int = 8
+    depth_layer: bool = False
 
 
 PAPER = Architecture(
@@ -56,6 +58,15 @@ SMALL = Architecture(
 )
 
 
+def architecture_of(config: CondInstConfig) -> Architecture:
+    """The preset with what a config may change of it."""
+    return replace(
+        SMALL if config.preset == "tiny" else PAPER,
+        mask_channels=config.mask_channels,
+        depth_layer=config.depth_layer,
+    )
+
+
 class Pyramid(nn.Module):
     """FPN over the backbone's stages; P6 and P7 from P5 for the paper's presets."""
 
@@ -72,17 +83,18 @@ class Pyramid(nn.Module):
 
 
 class Head(nn.Module):
-    """Two towers shared by all levels: class; box, centerness and mask-head parameters."""
+    """Two towers shared by all levels: class; box, its quality and mask-head parameters."""
 
     def __init__(self, arch: Architecture, num_classes: int) -> None:
         super().__init__()
         width = arch.channels
+        parameters = parameter_count(arch.mask_channels, depth_layer=arch.depth_layer)
         self.class_tower = _tower(width, arch.tower)
         self.box_tower = _tower(width, arch.tower)
         self.classes = _predictor(width, num_classes, bias=-math.log(99.0))  # starts at 1 %
         self.distances = _predictor(width, 4, bias=1.0)
         self.center = _predictor(width, 1)
-        self.controller = _predictor(width, parameter_count(arch.mask_channels))
+        self.controller = _predictor(width, parameters)
         self.scales = nn.Parameter(torch.ones(len(arch.levels)))
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -104,7 +116,7 @@ class Head(nn.Module):
 
 
 class MaskBranch(nn.Module):
-    """Refine the finest levels, add them up at the mask stride, and squeeze to 8 channels."""
+    """Refine the finest levels, add them up at the mask stride, and squeeze the channels."""
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__()

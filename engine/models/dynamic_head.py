@@ -2,7 +2,8 @@
 
 Three 1x1 convolutions of 8 channels with ReLU between, over the mask features and two coordinates
 relative to the instance's location (arXiv:2003.05664, Sec. 3.3): 169 parameters for 8 feature
-channels, 233 for 16. All instances run together as batched matrix products.
+channels, 233 for 16. With a depth layer (DG-MaskHead of pseudo-depth) the last hidden layer is read
+twice, 9 parameters more: 178 and 242. All instances run together as batched matrix products.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from torch.nn import functional
 CHANNELS = 8
 
 
-def parameter_count(feature_channels: int) -> int:
-    """Weights and biases of the three layers."""
+READOUT = CHANNELS + 1
+"""Weights and bias of a layer that makes one map of the hidden ones."""
+
+
+def parameter_count(feature_channels: int, *, depth_layer: bool = False) -> int:
+    """Weights and biases of the three layers, and of the depth layer."""
     first = (feature_channels + 2) * CHANNELS + CHANNELS
-    return first + CHANNELS * CHANNELS + CHANNELS + CHANNELS + 1
+    readouts = READOUT * (2 if depth_layer else 1)
+    return first + CHANNELS * CHANNELS + CHANNELS + readouts
 
 
 def split_parameters(parameters: Tensor, feature_channels: int) -> list[tuple[Tensor, Tensor]]:
@@ -65,15 +71,70 @@ def dynamic_masks(
         (N, 2h, 2w). Authors: "aligned" bilinear upsampling, which moves the map by half a pixel
         of the result; here half-pixel centres, so that a logit sits where its target is sampled.
     """
-    _, channels, height, width = features.shape
+    height, width = features.shape[2:]
     if len(parameters) == 0:
-        return features.new_zeros(0, 2 * height, 2 * width)
+        return _nothing(features, parameters)
+    layers = split_parameters(parameters, features.shape[1])
+    hidden = _hidden(features, image_index, layers[:-1], points, sizes, stride)
+    weight, bias = layers[-1]
+    return _doubled(torch.baddbmm(bias, weight, hidden).reshape(-1, height, width))
+
+
+def depth_guided_masks(
+    features: Tensor,
+    image_index: Tensor,
+    parameters: Tensor,
+    points: Tensor,
+    sizes: Tensor,
+    stride: int,
+) -> tuple[Tensor, Tensor]:
+    """Mask logits times the probability of a depth layer, and the depth logits; as `dynamic_masks`.
+
+    The depth layer reads the same hidden maps; its weights and bias are the last nine parameters.
+    A probability lies in (0, 1), so a logit is damped and never changes its sign.
+
+    Returns:
+        (N, 2h, 2w) mask logits and (N, 2h, 2w) depth logits.
+    """
+    height, width = features.shape[2:]
+    if len(parameters) == 0:
+        return _nothing(features, parameters), _nothing(features, parameters)
+    layers = split_parameters(parameters[:, :-READOUT], features.shape[1])
+    hidden = _hidden(features, image_index, layers[:-1], points, sizes, stride)
+    weight, bias = layers[-1]
+    mask = torch.baddbmm(bias, weight, hidden)
+    depth_weight, depth_bias = parameters[:, -READOUT:, None].split([CHANNELS, 1], dim=1)
+    depth = torch.baddbmm(depth_bias, depth_weight.transpose(1, 2), hidden)
+    guided = (mask * depth.sigmoid()).reshape(-1, height, width)
+    return _doubled(guided), _doubled(depth.reshape(-1, height, width))
+
+
+def _nothing(features: Tensor, parameters: Tensor) -> Tensor:
+    """(0, 2h, 2w): no map, but on the graph, so that a batch without objects has a gradient."""
+    height, width = features.shape[2:]
+    empty = features.new_zeros(0, 2 * height, 2 * width)
+    return empty + 0 * (features.sum() + parameters.sum())
+
+
+def _hidden(
+    features: Tensor,
+    image_index: Tensor,
+    layers: list[tuple[Tensor, Tensor]],
+    points: Tensor,
+    sizes: Tensor,
+    stride: int,
+) -> Tensor:
+    """What the layers make of coordinates and features. -> (N, 8, h * w)"""
+    height, width = features.shape[2:]
     coordinates = relative_coordinates(points, sizes, height, width, stride)
     x = torch.cat([coordinates.to(features.dtype), features.flatten(2)[image_index]], dim=1)
-    layers = split_parameters(parameters, channels)
-    for weight, bias in layers[:-1]:
+    for weight, bias in layers:
         x = torch.baddbmm(bias, weight, x).relu_()
-    weight, bias = layers[-1]
-    logits = torch.baddbmm(bias, weight, x).reshape(-1, 1, height, width)
-    upsampled = functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-    return upsampled[:, 0]
+    return x
+
+
+def _doubled(maps: Tensor) -> Tensor:
+    """Twice the resolution. (N, h, w) -> (N, 2h, 2w)"""
+    return functional.interpolate(
+        maps[:, None], scale_factor=2, mode="bilinear", align_corners=False
+    )[:, 0]

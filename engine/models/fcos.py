@@ -25,6 +25,8 @@ class Locations:
     """(L, 2) the least and largest box side distance a location of that level may regress."""
     sizes_of_interest: Tensor
     """(L,) pixels that relative coordinates are divided by."""
+    levels: Tensor
+    """(L,) int64 which level, finest first."""
 
 
 def build_locations(
@@ -35,10 +37,9 @@ def build_locations(
     device: torch.device,
 ) -> Locations:
     """Locations (x * s + s // 2, y * s + s // 2) of feature maps of the given (h, w)."""
-    points, stride_of, range_of, size_of = [], [], [], []
-    for (height, width), stride, limits, size in zip(
-        shapes, strides, ranges, sizes_of_interest, strict=True
-    ):
+    points, stride_of, range_of, size_of, level_of = [], [], [], [], []
+    given = zip(shapes, strides, ranges, sizes_of_interest, strict=True)
+    for level, ((height, width), stride, limits, size) in enumerate(given):
         ys = torch.arange(height, device=device) * stride + stride // 2
         xs = torch.arange(width, device=device) * stride + stride // 2
         grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1).reshape(-1, 2)
@@ -46,9 +47,9 @@ def build_locations(
         stride_of.append(torch.full((len(grid),), float(stride), device=device))
         range_of.append(torch.tensor(limits, device=device).expand(len(grid), 2))
         size_of.append(torch.full((len(grid),), float(size), device=device))
-    return Locations(
-        torch.cat(points), torch.cat(stride_of), torch.cat(range_of), torch.cat(size_of)
-    )
+        level_of.append(torch.full((len(grid),), level, device=device))
+    columns = (points, stride_of, range_of, size_of, level_of)
+    return Locations(*(torch.cat(column) for column in columns))
 
 
 def box_distances(points: Tensor, boxes: Tensor) -> Tensor:
