@@ -10,7 +10,19 @@ from collections.abc import Sequence
 
 import typer
 
-from app.commands import data, demo, doctor, errors, evaluate, export, runs, train, ui, what_if
+from app.commands import (
+    data,
+    demo,
+    doctor,
+    errors,
+    evaluate,
+    export,
+    runs,
+    sweep,
+    train,
+    ui,
+    what_if,
+)
 from app.commands.terminal import CommandFailed, WrongUse, complain
 from app.guard import AccessError
 from app.launch import LaunchError
@@ -32,6 +44,7 @@ cli = typer.Typer(
 )
 cli.command("demo")(demo.demo)
 cli.command("train")(train.train)
+cli.command("sweep")(sweep.sweep)
 cli.command("runs")(runs.runs)
 cli.command("show")(runs.show)
 cli.command("errors")(errors.errors)

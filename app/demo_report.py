@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.candidates import Candidates, load_candidates
+from app.scores import last_evaluation
 from lab.analysis.what_if import JUDGED, SIDE, STEPS, Answer
-from lab.store.queries import EvaluationRow, RunRow, evaluations, get_run
+from lab.store.queries import RunRow, evaluations, get_run
 from lab.store.store import Store
 
 NAN = float("nan")
@@ -89,8 +90,3 @@ def _outcome(store: Store, row: RunRow, candidates: Candidates) -> Outcome:
         errors={kind.name.lower(): kinds.get(kind.name.lower(), 0) for kind in JUDGED},
         labels=candidates.answer(candidates.kept) if len(candidates) else None,
     )
-
-
-def last_evaluation(scores: Sequence[EvaluationRow]) -> EvaluationRow | None:
-    """The newest evaluation, of the teacher where both networks were evaluated."""
-    return max(scores, key=lambda one: (one.step, one.model == "teacher"), default=None)

@@ -41,8 +41,15 @@ def start_run(
     run_id = create_run(
         store, config, command=command, parent_run_id=fork.run.run_id, parent_step=fork.step
     )
-    _share_file(fork.checkpoint, store.run_directory(run_id) / "checkpoints")
+    share_checkpoint(store, run_id, fork)
     return run_id
+
+
+def share_checkpoint(store: Store, run_id: str, fork: ForkPoint) -> None:
+    """Give a run the checkpoint it starts from; harmless when it has it, or a newer one."""
+    directory = store.run_directory(run_id) / "checkpoints"
+    if not any(directory.glob("step-*.pt")):
+        _share_file(fork.checkpoint, directory)
 
 
 def find_fork_point(store: Store, text: str) -> ForkPoint:

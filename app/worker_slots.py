@@ -15,32 +15,57 @@ from lab.store.store import Store
 Look = Callable[[Mapping[str, RunRow]], None]
 """Told the rows of all runs, again and again, and once more at the end."""
 Watch = AbstractContextManager[Look]
+Then = Callable[[RunRow], Sequence[str]]
+"""Told the row of a run that has ended; answers with runs that can start now."""
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60.0
 
 
-def run_in_slots(store: Store, run_ids: Sequence[str], *, slots: int, look: Look) -> dict[str, int]:
+def nothing_more(_: RunRow) -> Sequence[str]:
+    """Nothing waits for the end of a run."""
+    return ()
+
+
+def run_in_slots(
+    store: Store,
+    run_ids: Sequence[str],
+    *,
+    slots: int,
+    look: Look,
+    then: Then = nothing_more,
+    keep_going: bool = False,
+) -> dict[str, int]:
     """Train queued runs, `slots` at a time, in order; exit codes by run id.
 
-    What a process prints goes to `output.txt` in its run directory. After the first failure no
-    further run is started. Ctrl-C stops all of them (each saves a checkpoint) and is raised again.
+    What a process prints goes to `output.txt` in its run directory. Ctrl-C stops all of them
+    (each saves a checkpoint) and is raised again.
+
+    Args:
+        then: which queued runs come last in the line because one has ended.
+        keep_going: without it, no further run is started after the first failure.
     """
     waiting = list(run_ids)
+    rows = {run_id: get_run(store, run_id) for run_id in run_ids}
     running: dict[str, subprocess.Popen[bytes]] = {}
     codes: dict[str, int] = {}
     try:
-        while running or (waiting and not any(codes.values())):
-            while waiting and len(running) < slots and not any(codes.values()):
+        while running or (waiting and (keep_going or not any(codes.values()))):
+            while waiting and len(running) < slots and (keep_going or not any(codes.values())):
                 running[waiting[0]] = _start(store, waiting[0])
                 del waiting[0]
             time.sleep(POLL_SECONDS)
-            look({run_id: get_run(store, run_id) for run_id in run_ids})
-            for run_id in [one for one, process in running.items() if process.poll() is not None]:
+            ended = [one for one, process in running.items() if process.poll() is not None]
+            rows |= {run_id: get_run(store, run_id) for run_id in running}
+            for run_id in ended:
                 codes[run_id] = running.pop(run_id).returncode
+                more = then(rows[run_id])
+                rows |= {one: get_run(store, one) for one in more}
+                waiting += more
+            look(rows)
     except BaseException:
         _stop(running.values())
         raise
-    look({run_id: get_run(store, run_id) for run_id in run_ids})
+    look(rows)
     return codes
 
 

@@ -10,7 +10,8 @@ import pytest
 from app.candidates import Candidates, truth_numbers
 from app.commands.demo import equal_recall_in_words
 from app.demo import CONTINUATIONS, SUPERVISED, plan_demo
-from app.demo_report import at_equal_recall, last_evaluation
+from app.demo_report import at_equal_recall
+from app.scores import last_evaluation
 from engine.optimization import learning_rate
 from lab.analysis.what_if import Answer
 from lab.config import ConfigError, flatten

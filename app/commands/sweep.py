@@ -1,0 +1,190 @@
+"""`seglab sweep`: train a list of runs over seeds and a grid, and tabulate what came out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.export import replacing
+from app.commands.options import Json, Overrides, StoreRoot, open_reader
+from app.commands.sweep_progress import watch_sweep
+from app.commands.terminal import (
+    CommandFailed,
+    WrongUse,
+    duration,
+    note,
+    say,
+    say_json,
+    say_table,
+)
+from app.sweep import Failure, Task, tasks_of, train_sweep
+from app.sweep_export import as_markdown, cells, headings, write_csv
+from app.sweep_outlook import outlook
+from app.sweep_plan import PlannedRun, plan_sweep
+from app.sweep_report import RunResult, SweepLine, collect, tabulate
+from lab.config import parse_override
+from lab.config.sweep import load_sweep
+from lab.store.store import Store, default_root
+
+DEFAULT_SLOTS = os.cpu_count() or 1
+
+
+def sweep(  # noqa: PLR0913
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML file with [[run]] tables.")],
+    slots: Annotated[
+        int, typer.Option(min=1, help="Runs that train at the same time.")
+    ] = DEFAULT_SLOTS,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,...", help="These seeds instead of the file's.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this run of the list. May be repeated."),
+    ] = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be trained, and stop.")
+    ] = False,
+    table: Annotated[
+        bool, typer.Option("--table", help="Show the table of what is finished, and stop.")
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Also write the table: .csv or .md.", dir_okay=False),
+    ] = None,
+    store_root: StoreRoot = None,
+    json: Json = False,
+) -> None:
+    """Train the runs of FILE over its grid and seeds, then compare them.
+
+    The same command goes on where it stopped: runs that are finished in the store are not trained
+    again. Ctrl-C stops all runs; each saves a checkpoint. A run that fails does not stop the
+    others.
+    """
+    if dry_run and table:
+        raise WrongUse("--dry-run and --table: choose one")
+    if export is not None and export.suffix not in (".csv", ".md"):
+        raise WrongUse(f"--export {export}: expected a name that ends in .csv or .md")
+    described = load_sweep(file)
+    changes = dict(parse_override(text) for text in overrides or [])
+    numbers = None if seeds is None else parse_seeds(seeds)
+    plan = plan_sweep(described, seeds=numbers, only=only or (), changes=changes)
+    first = described.runs[0].name
+    others = plan_sweep(described, seeds=numbers, only=[first], changes=changes)
+    if dry_run:
+        _say_plan(plan, slots, store_root, json)
+        return
+    failed: list[Failure] = [] if table else _train(plan, slots, store_root)
+    with open_reader(store_root) as store:
+        results = collect(store, [*plan, *(run for run in others if run not in plan)])
+    lines = tabulate(plan, results, first)
+    _tell(lines, results, failed, json)
+    if export is not None:
+        write_table(lines, export)
+    if failed:
+        raise CommandFailed(failures_in_words(failed))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0,2" -> [0, 2].
+
+    Raises:
+        WrongUse: something else, or a seed twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(map(int, parts))) < len(parts):
+        raise WrongUse(f"--seeds {text}: expected different numbers, such as 0,1,2")
+    return [int(part) for part in parts]
+
+
+def write_table(lines: Sequence[SweepLine], out: Path) -> None:
+    """CSV or Markdown, by the ending of the name."""
+    with replacing(out) as file:
+        if out.suffix == ".csv":
+            write_csv(lines, file)
+        else:
+            file.write(as_markdown(lines))
+    note(f"{out}: {len(lines)} lines")
+
+
+def failures_in_words(failed: Sequence[Failure]) -> str:
+    """One line per run that did not finish, with its log."""
+    lines = [f"{len(failed)} runs of the sweep are not finished:"]
+    for one in failed:
+        log = "" if one.log is None else f": see {one.log}"
+        lines.append(f"  {one.name} ({one.run_id or 'no run'}): {one.reason}{log}")
+    return "\n".join(lines)
+
+
+def _train(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> list[Failure]:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # stop the runs, as Ctrl-C does
+    with Store.open(store_root or default_root()) as store:
+        tasks = tasks_of(store, plan)
+        note(_in_words(tasks, slots))
+        try:
+            with watch_sweep(tasks, slots) as look:
+                return train_sweep(store, plan, slots=slots, command=sys.argv, look=look)
+        except KeyboardInterrupt:
+            raise CommandFailed(
+                "stopped; every run has a checkpoint, and the same command goes on from there"
+            ) from None
+
+
+def _tell(
+    lines: Sequence[SweepLine],
+    results: Sequence[RunResult],
+    failed: Sequence[Failure],
+    json: bool,
+) -> None:
+    if json:
+        say_json({"lines": lines, "runs": results, "failed": failed})
+    else:
+        say()
+        say_table(headings(lines), [cells(line) for line in lines])
+
+
+def _say_plan(plan: Sequence[PlannedRun], slots: int, store_root: Path | None, json: bool) -> None:
+    tasks = _tasks_without_training(plan, store_root)
+    if json:
+        say_json([_as_record(task) for task in tasks])
+        return
+    rows = [tuple(_as_record(task).values()) for task in tasks]
+    say_table(("run", "status", "from step", "steps left", "run id"), rows, words=2)
+    say()
+    say(_in_words(tasks, slots))
+
+
+def _tasks_without_training(plan: Sequence[PlannedRun], store_root: Path | None) -> list[Task]:
+    """As `tasks_of`, but a store that is not there yet stays so."""
+    root = store_root or default_root()
+    if root.exists():
+        with open_reader(root) as store:
+            return tasks_of(store, plan)
+    return tasks_of(None, plan)
+
+
+def _as_record(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.config.name,
+        "status": "to do" if task.row is None else task.row.status,
+        "first_step": task.first_step,
+        "steps_left": task.steps_left,
+        "run_id": "-" if task.row is None else task.row.run_id,
+    }
+
+
+def _in_words(tasks: Sequence[Task], slots: int) -> str:
+    now = outlook(tasks, {}, slots)
+    left = duration(now.seconds_left)
+    time = "" if left == "-" else f", about {left}"
+    return (
+        f"{now.runs} runs, {now.done} of them finished; {now.steps_left} of {now.steps} steps "
+        f"to train, {slots} at a time{time}"
+    )
