@@ -12,12 +12,16 @@ import pytest
 from typer.main import get_command
 
 from app.cli import cli
+from app.sweep_plan import plan_sweep
 from lab.config import load_run_config
+from lab.config.sweep import load_sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-EXPERIMENTS = sorted((ROOT / "experiments").glob("*.toml"))
+FILES = sorted((ROOT / "experiments").glob("*.toml"))
+SWEEPS = [path for path in FILES if "run" in tomllib.loads(path.read_text(encoding="utf-8"))]
+EXPERIMENTS = [path for path in FILES if path not in SWEEPS]
 SOURCES = [
     path for part in ("lab", "engine", "app") for path in sorted((ROOT / part).rglob("*.py"))
 ]
@@ -33,14 +37,26 @@ def verbs() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_an_experiment_loads_and_its_first_line_says_why_it_exists(path: Path):
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_first_line_of_an_experiment_says_why_it_exists(path: Path):
     first = path.read_text(encoding="utf-8").splitlines()[0]
-
-    load_run_config(path)
 
     assert first.startswith("# ")
     assert len(first) > 30
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_loads(path: Path):
+    load_run_config(path)
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_run_of_a_sweep_has_a_valid_config(path: Path):
+    sweep = load_sweep(path)
+
+    plan = plan_sweep(sweep)
+
+    assert len(plan) == len(sweep.runs) * len(sweep.seeds) * len(sweep.points())
 
 
 def test_an_experiment_that_has_a_name_of_its_own_shares_it_with_no_other():
