@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from engine.instances import Predictions, Targets
+from engine.instances import Predictions, Targets, TensorTable
 from lab.datasets.records import LabelSource
 
 
@@ -39,6 +39,10 @@ class LabeledBatch:
     """(B, 3, H, W) float in [0, 1]; padding is 0."""
     strong: Tensor
     targets: list[Targets]
+    image_ids: list[int] = field(default_factory=list)
+    geometry: list[ViewGeometry] = field(default_factory=list)
+    annotation_ids: list[list[int]] = field(default_factory=list)
+    """Per image the id of each target."""
 
     def both_views(self) -> tuple[Tensor, list[Targets]]:
         """The weak views, then the strong ones, with the targets of each. (2B, 3, H, W)."""
@@ -61,6 +65,33 @@ class Batch:
 
     labeled: LabeledBatch
     unlabeled: UnlabeledBatch | None = None
+
+
+@dataclass(frozen=True)
+class BoxScores(TensorTable):
+    """How a pseudo mask was made of a box: N masks, all (N,). NaN where a method has no such score.
+
+    See lab.datasets.records.BoxScores, which this becomes.
+    """
+
+    targets: Tensor
+    """Which target of the image the mask was made for."""
+    num_candidates: Tensor
+    num_effective: Tensor
+    box_score: Tensor
+    pixel_score: Tensor
+    mask_score: Tensor
+    depth_score: Tensor
+    match_score: Tensor
+    semantic_score: Tensor
+    instance_score: Tensor
+
+    @classmethod
+    def of(cls, targets: Tensor, **scores: Tensor) -> Self:
+        """The given scores; the others are NaN."""
+        unknown = torch.full(targets.shape, torch.nan, device=targets.device)
+        names = [f.name for f in fields(cls) if f.name != "targets"]
+        return cls(targets, **{name: scores.pop(name, unknown) for name in names}, **scores)
 
 
 @dataclass(frozen=True)
@@ -90,6 +121,12 @@ class Candidates:
     did not speak."""
     uncertainty: Tensor
     weights: Tensor
+    box_scores: BoxScores | None = None
+    """Of masks made from boxes."""
+    annotation_ids: tuple[int, ...] = ()
+    """The ids of the image's targets, which `box_scores.targets` counts through."""
+    confines: Tensor | None = None
+    """(N, 4) XYXY: a mask ends at this box; None = at the edge of the image."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +189,11 @@ class Method(Protocol):
         """The first step that needs unlabelled images; None = never."""
         ...
 
+    @property
+    def teacher_from(self) -> int | None:
+        """The step before which the teacher does not exist yet; None = it always does."""
+        ...
+
     def teacher_decay(self, step: int) -> float | None:
         """How the teacher follows the student just before `step`.
 
@@ -172,3 +214,15 @@ class Method(Protocol):
         ...
 
     def losses(self, batch: Batch, step: int) -> Losses: ...
+
+
+@runtime_checkable
+class RemembersState(Protocol):
+    """A method that keeps something between steps (a memory bank, prototypes): also a Method.
+
+    What it keeps goes into the checkpoint: tensors, numbers, strings, and lists and dicts of them.
+    """
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

@@ -27,9 +27,13 @@ def draw_geometry(
     """Random flip, ResizeScale and FixedSizeCrop (methods.md 1.5) for a height x width image.
 
     The image is scaled, keeping its aspect, to fit a square of U(min_scale, max_scale) crops; what
-    is then larger than the crop is cut at a random offset, drawn per axis.
+    is then larger than the crop is cut at a random offset, drawn per axis. With `short_sides` the
+    whole image is shown, at a size drawn from those.
     """
     flipped = bool(rng.random() < config.flip_probability)
+    if config.short_sides:
+        short_side = config.short_sides[int(rng.integers(len(config.short_sides)))]
+        return fitted_geometry(height, width, config.max_side, short_side, flipped=flipped)
     side = config.crop_size * rng.uniform(config.min_scale, config.max_scale)
     scaled_height, scaled_width = _fit(height, width, side)
     return ViewGeometry(
@@ -45,13 +49,27 @@ def draw_geometry(
     )
 
 
-def fitted_geometry(height: int, width: int, longest_side: int) -> ViewGeometry:
-    """The whole image, unflipped, scaled so that its longest side is `longest_side`."""
-    scaled_height, scaled_width = _fit(height, width, longest_side)
+def fitted_geometry(
+    height: int,
+    width: int,
+    longest_side: int,
+    short_side: int | None = None,
+    *,
+    flipped: bool = False,
+) -> ViewGeometry:
+    """The whole image, scaled so that its longest side is `longest_side`.
+
+    With `short_side`, that is what its short side becomes, unless the longest one would be more
+    than `longest_side` then.
+    """
+    side = float(longest_side)
+    if short_side is not None:
+        side = min(side, short_side * max(height, width) / min(height, width))
+    scaled_height, scaled_width = _fit(height, width, side)
     return ViewGeometry(
         image_height=height,
         image_width=width,
-        flipped=False,
+        flipped=flipped,
         scale_y=scaled_height / height,
         scale_x=scaled_width / width,
         offset_y=0,

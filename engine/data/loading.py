@@ -38,8 +38,6 @@ Made = TypeVar("Made")
 
 CACHE_BYTES = 2**30
 """Decoded images kept in memory, all processes of a loader together."""
-NETWORK_MULTIPLE = 32
-"""The sides of a network's input are multiples of this."""
 
 
 class Stream(IntEnum):
@@ -151,7 +149,14 @@ class TrainLoader:
         strong = weak
         if self.strong_labeled:
             strong = self._strong(weak, views.labeled.geometry, Stream.LABELED_STRONG, step)
-        return LabeledBatch(weak, strong, views.truth.targets(self.device))
+        return LabeledBatch(
+            weak,
+            strong,
+            views.truth.targets(self.device),
+            views.labeled.image_ids,
+            views.labeled.geometry,
+            views.truth.annotation_ids,
+        )
 
     def _unlabeled(self, step: int, views: Views) -> UnlabeledBatch:
         weak = views.images(self.device)
@@ -185,6 +190,9 @@ class EvalLoader:
     batch_size: int
     device: torch.device
     num_workers: int = 0
+    short_side: int | None = None
+    """Pixels of the short side, where the longest one then is at most `longest_side`; None = the
+    longest side is `longest_side`."""
     cache: ImageCache = field(default_factory=lambda: ImageCache(CACHE_BYTES), repr=False)
 
     def __len__(self) -> int:
@@ -192,7 +200,9 @@ class EvalLoader:
         return -(-len(self.dataset.images) // self.batch_size)
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        maker = _EvalMaker(self.dataset.images, self.longest_side, self.batch_size, self.cache)
+        maker = _EvalMaker(
+            self.dataset.images, self.longest_side, self.short_side, self.batch_size, self.cache
+        )
         for views in _load(maker, range(len(self)), self.num_workers, self.device):
             yield EvalBatch(views.images(self.device), views.image_ids, views.geometry)
 
@@ -243,12 +253,13 @@ class _EvalMaker(TorchDataset[Views]):
 
     images: tuple[ImageRecord, ...]
     longest_side: int
+    short_side: int | None
     batch_size: int
     cache: ImageCache
 
     def __getitem__(self, batch: int) -> Views:
         records = self.images[batch * self.batch_size : (batch + 1) * self.batch_size]
-        return fitted_views(records, self.longest_side, NETWORK_MULTIPLE, self.cache)
+        return fitted_views(records, self.longest_side, self.cache, self.short_side)
 
 
 def _load(

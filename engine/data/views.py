@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from lab.config import ViewConfig
 from lab.datasets import rle
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.records import Dataset, FloatArray, ImageRecord, IntArray
+
+NETWORK_MULTIPLE = 32
+"""The sides of a network's input are multiples of this."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,16 @@ class Instances:
     """(N,) int64."""
     masks: Tensor | None
     """(N, H, W) bool."""
+    annotation_ids: list[list[int]]
+    """Of each view."""
 
     def pin_memory(self) -> Instances:
-        masks = None if self.masks is None else self.masks.pin_memory()
-        return Instances(self.counts, self.boxes.pin_memory(), self.labels.pin_memory(), masks)
+        return replace(
+            self,
+            boxes=self.boxes.pin_memory(),
+            labels=self.labels.pin_memory(),
+            masks=None if self.masks is None else self.masks.pin_memory(),
+        )
 
     def targets(self, device: torch.device) -> list[Targets]:
         """One per view, on the device."""
@@ -77,22 +86,29 @@ def training_views(
     rngs: Sequence[np.random.Generator],
     cache: ImageCache,
 ) -> Views:
-    """A random view of each record, padded right and bottom to the crop."""
+    """A random view of each record, padded right and bottom to the crop.
+
+    Whole images (`short_sides`) are padded to a common size instead.
+    """
     geometry = [
         draw_geometry(record.height, record.width, config, rng)
         for record, rng in zip(records, rngs, strict=True)
     ]
-    return _views(records, geometry, (config.crop_size, config.crop_size), cache)
+    size = (config.crop_size, config.crop_size)
+    if config.short_sides:
+        size = _common_size(geometry)
+    return _views(records, geometry, size, cache)
 
 
 def fitted_views(
-    records: Sequence[ImageRecord], longest_side: int, multiple: int, cache: ImageCache
+    records: Sequence[ImageRecord],
+    longest_side: int,
+    cache: ImageCache,
+    short_side: int | None = None,
 ) -> Views:
-    """Whole images of one longest side, padded to a common multiple of `multiple` pixels."""
-    geometry = [fitted_geometry(one.height, one.width, longest_side) for one in records]
-    height = multiple * -(-max(one.height for one in geometry) // multiple)
-    width = multiple * -(-max(one.width for one in geometry) // multiple)
-    return _views(records, geometry, (height, width), cache)
+    """Whole images (geometry.fitted_geometry), padded to a common size."""
+    geometry = [fitted_geometry(one.height, one.width, longest_side, short_side) for one in records]
+    return _views(records, geometry, _common_size(geometry), cache)
 
 
 def visible_instances(records: Sequence[ImageRecord], views: Views, with_masks: bool) -> Instances:
@@ -101,11 +117,12 @@ def visible_instances(records: Sequence[ImageRecord], views: Views, with_masks: 
         _instances(record, geometry, with_masks)
         for record, geometry in zip(records, views.geometry, strict=True)
     ]
-    counts = [len(labels) for _, labels in parts]
-    boxes = np.concatenate([seen.boxes for seen, _ in parts])
-    labels = np.concatenate([labels for _, labels in parts])
-    masks = _padded_masks([seen for seen, _ in parts], views) if with_masks else None
-    return Instances(counts, torch.from_numpy(boxes), torch.from_numpy(labels), masks)
+    counts = [len(labels) for _, labels, _ in parts]
+    boxes = np.concatenate([seen.boxes for seen, _, _ in parts])
+    labels = np.concatenate([labels for _, labels, _ in parts])
+    masks = _padded_masks([seen for seen, _, _ in parts], views) if with_masks else None
+    ids = [ids for _, _, ids in parts]
+    return Instances(counts, torch.from_numpy(boxes), torch.from_numpy(labels), masks, ids)
 
 
 def has_masks(dataset: Dataset) -> bool:
@@ -143,6 +160,14 @@ def _views(
     return Views(torch.from_numpy(pixels), [record.image_id for record in records], geometry)
 
 
+def _common_size(geometry: Sequence[ViewGeometry]) -> tuple[int, int]:
+    """Height and width that all of the views fit in, as a network takes them."""
+    multiple = NETWORK_MULTIPLE
+    height = multiple * -(-max(one.height for one in geometry) // multiple)
+    width = multiple * -(-max(one.width for one in geometry) // multiple)
+    return height, width
+
+
 def _padded_masks(parts: Sequence[ViewInstances], views: Views) -> Tensor:
     """(N, H, W) bool: the masks of all views one after the other, padded like the images."""
     shown = [part.masks for part in parts if part.masks is not None]
@@ -157,8 +182,8 @@ def _padded_masks(parts: Sequence[ViewInstances], views: Views) -> Tensor:
 
 def _instances(
     record: ImageRecord, geometry: ViewGeometry, with_masks: bool
-) -> tuple[ViewInstances, IntArray]:
-    """What the view shows of a record's instances, and their labels."""
+) -> tuple[ViewInstances, IntArray, list[int]]:
+    """What the view shows of a record's instances, their labels and their ids."""
     truth = [one for one in record.annotations if not one.is_crowd]
     masks = None
     if with_masks:
@@ -167,4 +192,5 @@ def _instances(
     boxes: FloatArray = np.array([one.box for one in truth], dtype=np.float32).reshape(-1, 4)
     seen = instances_to_view(boxes, masks, geometry)
     labels = np.array([one.label for one in truth], dtype=np.int64)
-    return seen, labels[seen.shown]
+    ids = [truth[index].annotation_id for index in seen.shown]
+    return seen, labels[seen.shown], ids

@@ -31,6 +31,10 @@ class GuidedDistillation:
     def unlabeled_from(self) -> int | None:
         return self.config.burn_in_steps
 
+    @property
+    def teacher_from(self) -> int | None:
+        return self.config.burn_in_steps
+
     def teacher_decay(self, step: int) -> float | None:
         """A copy after burn-in; frozen while it guides; a copy again; then the average."""
         burn_in, guided = self.config.burn_in_steps, self.config.guided_steps

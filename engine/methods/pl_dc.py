@@ -54,6 +54,10 @@ class PlDc:
     def unlabeled_from(self) -> int | None:
         return self.config.burn_in_steps
 
+    @property
+    def teacher_from(self) -> int | None:
+        return self.config.burn_in_steps
+
     def teacher_decay(self, step: int) -> float | None:
         """Untouched during burn-in, then a copy of the student, then its average."""
         if step < self.config.burn_in_steps:

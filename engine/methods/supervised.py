@@ -20,6 +20,10 @@ class Supervised:
     def unlabeled_from(self) -> int | None:
         return None
 
+    @property
+    def teacher_from(self) -> int | None:
+        return None
+
     def teacher_decay(self, step: int) -> float | None:
         """A copy at first, then an average over a share of the past, `ema_decay` at most.
 

@@ -83,6 +83,13 @@ class ViewConfig(Frozen):
     """ResizeScale: smallest factor on the fit to `crop_size`."""
     max_scale: Annotated[float, Field(gt=0.0)] = 2.0
     """ResizeScale: largest factor."""
+    short_sides: tuple[Annotated[int, Field(ge=32)], ...] = ()
+    """Whole images instead of crops: their short side is one of these, drawn anew each time, and a
+    batch is padded to a common size (`crop_size` and the scales say nothing then)."""
+    max_side: Annotated[int, Field(ge=32)] = 1333
+    """... but their long side is at most this."""
+    eval_short_side: Annotated[int, Field(ge=32)] | None = None
+    """Short side at evaluation, the long one at most `max_side`; None = `eval_size` decides."""
     strong: StrongViewConfig = StrongViewConfig()
 
     @model_validator(mode="after")
