@@ -11,8 +11,11 @@ from typing import Literal, assert_never
 import torch
 from torch import Tensor
 
+from engine.box_host import BoxHost
 from engine.data.loading import EvalBatch, EvalLoader, TrainLoader
 from engine.interfaces import Batch, Candidates, Method, Segmenter
+from engine.methods.boxinst import BoxInst
+from engine.methods.boxteacher import BoxTeacher
 from engine.methods.guided_distillation import GuidedDistillation
 from engine.methods.pl_dc import PlDc
 from engine.methods.supervised import Supervised
@@ -21,7 +24,13 @@ from engine.models.condinst import CondInst
 from engine.optimization import build_optimizer
 from engine.pseudo_labels.candidates import survey
 from lab.config import (
+    BoxInstConfig,
+    BoxMethodConfig,
+    BoxTeacherConfig,
+    CondInstConfig,
+    ConfigError,
     GuidedDistillationConfig,
+    Mask2FormerConfig,
     PlDcConfig,
     RunConfig,
     SupervisedConfig,
@@ -30,6 +39,7 @@ from lab.config import (
 from lab.datasets.load import LoadedData
 from lab.datasets.records import Dataset, LabelSource
 from lab.datasets.splits import apply_split, split_labeled
+from lab.datasets.weaken import boxes_only
 
 ModelName = Literal["student", "teacher"]
 
@@ -39,11 +49,14 @@ class TrainingImages:
     """The images of a run by what may be known of them."""
 
     labeled: Dataset
+    """Of a box-supervised run: all of them, without masks."""
     unlabeled: Dataset
     """Without annotations: nothing downstream can see their truth."""
 
     @classmethod
     def of(cls, config: RunConfig, data: LoadedData) -> TrainingImages:
+        if isinstance(config.method, BoxMethodConfig):
+            return cls(boxes_only(data.train), data.train.with_images([]))
         split = split_labeled(data.train, config.split.labeled_fraction, config.split.seed)
         labeled, rest = apply_split(data.train, split)
         others = (*rest.images, *data.extra_unlabeled.images)
@@ -82,7 +95,7 @@ class Parts:
 
     def models_at(self, done: int) -> list[ModelName]:
         """The networks that exist after `done` steps, the one to report last."""
-        begins = self.method.unlabeled_from
+        begins = self.method.teacher_from
         return ["student", "teacher"] if begins is None or done > begins else ["student"]
 
     def probe(self, done: int) -> list[Candidates]:
@@ -114,12 +127,16 @@ class Parts:
     @cached_property
     def _probe_loader(self) -> EvalLoader:
         pool = self.images.unlabeled if self.images.unlabeled.images else self.data.val
+        if isinstance(self.config.method, BoxMethodConfig):
+            pool = self.images.labeled
         return self._eval_loader(pool.with_images(pool.images[: self.config.record.probe_images]))
 
     def _eval_loader(self, dataset: Dataset) -> EvalLoader:
         schedule = self.config.schedule
         size = max(1, schedule.labeled_batch)
-        return EvalLoader(dataset, self.config.view.eval_size, size, self.device)
+        view, short_side = self.config.view, self.config.view.eval_short_side
+        longest = view.eval_size if short_side is None else view.max_side
+        return EvalLoader(dataset, longest, size, self.device, short_side=short_side)
 
 
 def build_parts(config: RunConfig, data: LoadedData, directory: Path) -> Parts:
@@ -148,7 +165,15 @@ def build_segmenter(config: RunConfig, num_classes: int) -> Segmenter:
     """The host with its initial weights: a function of config and seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return CondInst(config.host, num_classes)
+        match config.host:
+            case CondInstConfig():
+                return CondInst(config.host, num_classes)
+            case Mask2FormerConfig():
+                # Its library takes seconds to import: nobody else waits for it.
+                from engine.models.mask2former import Mask2Former
+
+                return Mask2Former(config.host, num_classes)
+    assert_never(config.host)
 
 
 def build_method(
@@ -172,7 +197,21 @@ def build_method(
                     method.clip, labeled, directory / "clip.safetensors", config.seed, device
                 )
             return PlDc(method, student, teacher, corrector, config.schedule.max_steps)
+        case BoxInstConfig():
+            return BoxInst(method, _box_host(student, config), teacher)
+        case BoxTeacherConfig():
+            hosts = _box_host(student, config), _box_host(teacher, config)
+            return BoxTeacher(method, *hosts, config.view.max_side)
     assert_never(method)
+
+
+def _box_host(network: Segmenter, config: RunConfig) -> BoxHost:
+    if isinstance(network, BoxHost):
+        return network
+    raise ConfigError(
+        f"method {config.method.name}: host {config.host.name} cannot learn masks from boxes; "
+        'take host.name = "condinst"'
+    )
 
 
 def pick_device(config: RunConfig) -> torch.device:
@@ -192,9 +231,9 @@ def _placed(network: Segmenter, config: RunConfig, device: torch.device) -> Segm
 
 
 def _method_view(config: RunConfig) -> ViewConfig:
-    """GuidedDistillation's strong view has no erasing unless its config says so."""
+    """These papers' strong view has no erasing unless their config says so."""
     method = config.method
-    if not isinstance(method, GuidedDistillationConfig) or method.erasing:
+    if not isinstance(method, GuidedDistillationConfig | BoxTeacherConfig) or method.erasing:
         return config.view
     return config.view.model_copy(
         update={"strong": config.view.strong.model_copy(update={"erasing": False})}
@@ -205,8 +244,8 @@ def _sees_strong_labeled(config: RunConfig) -> bool:
     match config.method:
         case SupervisedConfig(strong_views=strong_views):
             return strong_views
-        case GuidedDistillationConfig():
+        case GuidedDistillationConfig() | BoxInstConfig():
             return False
-        case PlDcConfig():
+        case PlDcConfig() | BoxTeacherConfig():
             return True
     assert_never(config.method)

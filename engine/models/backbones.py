@@ -85,10 +85,10 @@ def load_pretrained(body: nn.Module, pyramid: nn.Module, path: Path) -> None:
     """
     state = load_weights(path)
     if any(name.startswith("body.") for name in state):
-        _load_into(body, _below(state, "body."), path)
-        _load_into(pyramid, _below(state, "pyramid."), path)
+        load_into(body, _below(state, "body."), path)
+        load_into(pyramid, _below(state, "pyramid."), path)
     else:
-        _load_into(body, state, path)
+        load_into(body, state, path)
 
 
 def pretrained_state(body: nn.Module, pyramid: nn.Module) -> dict[str, Tensor]:
@@ -105,7 +105,12 @@ def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
-def _load_into(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+def load_into(module: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load all of a module, counters apart; other tensors of `state` are left out.
+
+    Raises:
+        CheckpointError: naming the file and what is missing or has another shape.
+    """
     wanted = module.state_dict()
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
     wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]

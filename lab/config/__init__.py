@@ -6,9 +6,15 @@ A run = (dataset view, host network, method, schedule). It is written as TOML in
 
 from __future__ import annotations
 
+from lab.config.box_method import (
+    BoxInstConfig,
+    BoxLossConfig,
+    BoxMethodConfig,
+    BoxTeacherConfig,
+)
 from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, StrongViewConfig, ViewConfig
 from lab.config.fields import ConfigError, Frozen
-from lab.config.host import CondInstConfig, HostConfig
+from lab.config.host import CondInstConfig, HostConfig, Mask2FormerConfig
 from lab.config.method import (
     ClipConfig,
     GuidedDistillationConfig,
@@ -27,6 +33,10 @@ from lab.config.run import RunConfig
 from lab.config.schedule import RecordConfig, ScheduleConfig
 
 __all__ = [
+    "BoxInstConfig",
+    "BoxLossConfig",
+    "BoxMethodConfig",
+    "BoxTeacherConfig",
     "ClipConfig",
     "CocoConfig",
     "CondInstConfig",
@@ -34,6 +44,7 @@ __all__ = [
     "Frozen",
     "GuidedDistillationConfig",
     "HostConfig",
+    "Mask2FormerConfig",
     "MethodConfig",
     "PlDcConfig",
     "RecordConfig",
