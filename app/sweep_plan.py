@@ -51,7 +51,7 @@ def plan_sweep(
     known = [entry.name for entry in sweep.runs]
     for name in only:
         if name not in known:
-            raise ConfigError(f"sweep {sweep.name}: no run {name!r}; it has: {', '.join(known)}")
+            raise ConfigError(f"no run {name!r}; it has: {', '.join(known)}")
     runs = [
         _plan_run(sweep, entry, point, seed, changes or {})
         for seed in seeds or sweep.seeds
@@ -80,7 +80,7 @@ def _plan_run(
     if forked is None:
         return PlannedRun(entry.name, point, seed, config, None)
     burn_in = _burn_in_of(sweep, forked, point, seed, changes)
-    _check_fork(sweep.name, entry.name, config, burn_in)
+    _check_fork(entry.name, config, burn_in)
     return PlannedRun(entry.name, point, seed, config, burn_in)
 
 
@@ -93,7 +93,7 @@ def _config_of(
     forked: BurnInConfig | None,
 ) -> RunConfig:
     path = entry.config or sweep.base
-    where = f"sweep {sweep.name}: run {entry.name!r}"
+    where = f"run {entry.name!r}"
     given = {**sweep.changes, **dict(point), **entry.changes, **changes}
     if forked is not None and _has_teacher(path, given, where):
         given = {"method.burn_in_steps": forked.step} | given
@@ -115,7 +115,7 @@ def _burn_in_of(
     whole = _config_of(sweep, entry, point, seed, changes, None)
     if burn_in.step >= whole.schedule.max_steps:
         raise ConfigError(
-            f"sweep {sweep.name}: burn_in.step {burn_in.step} leaves no step of "
+            f"burn_in.step {burn_in.step} leaves no step of "
             f"schedule.max_steps {whole.schedule.max_steps} of run {entry.name!r}"
         )
     end = whole.schedule.cosine_end or whole.schedule.max_steps
@@ -125,24 +125,24 @@ def _burn_in_of(
     return whole.model_copy(update={"schedule": schedule, "name": name})
 
 
-def _check_fork(sweep: str, entry: str, config: RunConfig, burn_in: RunConfig) -> None:
+def _check_fork(entry: str, config: RunConfig, burn_in: RunConfig) -> None:
     mine, theirs = (flatten(one.model_dump(mode="json")) for one in (config, burn_in))
     for key, value in mine.items():
         if key.split(".")[0] in SHARED and value != theirs.get(key):
             raise ConfigError(
-                f"sweep {sweep}: run {entry!r}: {key} = {value!r}, but the burn-in it forks from "
+                f"run {entry!r}: {key} = {value!r}, but the burn-in it forks from "
                 f"has {theirs.get(key)!r}; fork = false trains it from nothing"
             )
     step = burn_in.schedule.max_steps
     if config.schedule.max_steps <= step:
         raise ConfigError(
-            f"sweep {sweep}: run {entry!r}: schedule.max_steps = {config.schedule.max_steps} "
+            f"run {entry!r}: schedule.max_steps = {config.schedule.max_steps} "
             f"leaves no step after the burn-in's {step}"
         )
     starts = getattr(config.method, "burn_in_steps", step)
     if starts < step:
         raise ConfigError(
-            f"sweep {sweep}: run {entry!r}: method.burn_in_steps = {starts} is before the "
+            f"run {entry!r}: method.burn_in_steps = {starts} is before the "
             f"burn-in's last step {step}"
         )
 

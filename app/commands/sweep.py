@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +28,8 @@ from app.sweep_export import as_markdown, cells, headings, write_csv
 from app.sweep_outlook import outlook
 from app.sweep_plan import PlannedRun, plan_sweep
 from app.sweep_report import RunResult, SweepLine, collect, tabulate
-from lab.config import parse_override
-from lab.config.sweep import load_sweep
+from lab.config import ConfigError, parse_override
+from lab.config.sweep import SweepConfig, load_sweep
 from lab.store.store import Store, default_root
 
 DEFAULT_SLOTS = os.cpu_count() or 1
@@ -74,9 +74,9 @@ def sweep(  # noqa: PLR0913
     described = load_sweep(file)
     changes = dict(parse_override(text) for text in overrides or [])
     numbers = None if seeds is None else parse_seeds(seeds)
-    plan = plan_sweep(described, seeds=numbers, only=only or (), changes=changes)
+    plan = _plan(file, described, numbers, only or (), changes)
     first = described.runs[0].name
-    others = plan_sweep(described, seeds=numbers, only=[first], changes=changes)
+    others = _plan(file, described, numbers, [first], changes)
     if dry_run:
         _say_plan(plan, slots, store_root, json)
         return
@@ -120,6 +120,19 @@ def failures_in_words(failed: Sequence[Failure]) -> str:
         log = "" if one.log is None else f": see {one.log}"
         lines.append(f"  {one.name} ({one.run_id or 'no run'}): {one.reason}{log}")
     return "\n".join(lines)
+
+
+def _plan(
+    file: Path,
+    described: SweepConfig,
+    seeds: Sequence[int] | None,
+    only: Collection[str],
+    changes: Mapping[str, Any],
+) -> list[PlannedRun]:
+    try:
+        return plan_sweep(described, seeds=seeds, only=only, changes=changes)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
 
 
 def _train(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> list[Failure]:
