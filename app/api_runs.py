@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.answers import answer
 from app.thresholds import PAPER_CLASS_THRESHOLD, PAPER_MASK_THRESHOLD, thresholds_of
+from lab.analysis.watch import run_alerts, standing_alerts
 from lab.datasets.records import ErrorKind, LabelSource
 from lab.store.queries import (
     RunRow,
@@ -74,7 +75,8 @@ def overview(root: Path) -> dict[str, Any]:
     if not (root / "store.db").is_file():
         return {"root": str(root.absolute()), "exists": False, "runs": []}
     with Store.open(root, read_only=True) as store:
-        rows = [run_entry(row) for row in list_runs(store)]
+        alerts = standing_alerts(store)
+        rows = [run_entry(row) | {"alerts": alerts.get(row.run_id, [])} for row in list_runs(store)]
     rows.sort(key=lambda row: row["created"], reverse=True)
     return {"root": str(root.absolute()), "exists": True, "runs": rows}
 
@@ -111,6 +113,7 @@ def run_news(
         "summaries": [summary_entry(summary) for summary in summaries],
         "evaluations": evaluations(store, row.run_id),
         "events": events(store, row.run_id, since_id=since_event),
+        "alerts": run_alerts(store, row.run_id),
         "checkpoints": [checkpoint.step for checkpoint in checkpoints(store, row.run_id)],
     }
 

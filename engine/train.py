@@ -35,6 +35,7 @@ from engine.models.condinst import CondInst
 from engine.recorder import Recorder
 from engine.trainer import Trainer
 from lab.analysis.judge import build_judge
+from lab.analysis.watch import Watch
 from lab.config import ConfigError, RunConfig, parse_run_config
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.load import LoadedData, load_dataset
@@ -131,6 +132,7 @@ def _train(run: Run) -> int:
         run.run_id,
         judge=build_judge(run.data.train),
         keep_every=run.config.record.keep * run.config.record.every,
+        watch=Watch(run.store, run.run_id, log.warning),
     )
     with recorder:
         trainer = _trainer(run, parts, recorder)

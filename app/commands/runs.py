@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from app.commands.terminal import (
     say_json,
     say_table,
 )
+from lab.analysis.alerts import Alert
+from lab.analysis.watch import run_alerts, standing_alerts
 from lab.config import RunConfig, flatten
 from lab.datasets.records import ErrorKind
 from lab.store.queries import (
@@ -31,6 +36,13 @@ from lab.store.queries import (
 )
 from lab.store.store import Store
 
+MARKS = {
+    "kept_collapse": "kept fell",
+    "unsup_zero": "nothing kept",
+    "class_starves": "class starves",
+    "teacher_behind": "teacher behind",
+    "quality_blind": "quality blind",
+}
 KINDS = (ErrorKind.COR, ErrorKind.LOC, ErrorKind.SIM, ErrorKind.OTH, ErrorKind.BG)
 
 
@@ -38,13 +50,17 @@ def runs(store_root: StoreRoot = None, json: Json = False) -> None:
     """List the runs of the store, newest first."""
     with open_reader(store_root) as store:
         rows = list_runs(store)
+        alerts = standing_alerts(store)
     if json:
-        say_json(rows)
+        say_json([asdict(row) | {"alerts": alerts.get(row.run_id, [])} for row in rows])
     elif not rows:
         note("no runs yet: seglab demo, or seglab train experiments/shapes_demo.toml")
     else:
-        headings = ("run", "name", "method", "status", "step", "AP", "kept", "precision")
-        say_table(headings, [_line(row) for row in rows], words=4)
+        headings = ["run", "name", "method", "status", "step", "AP", "kept", "precision"]
+        if alerts:
+            headings.append("alerts")
+        lines = [(*_line(row), alert_marks(alerts.get(row.run_id, []))) for row in rows]
+        say_table(headings, [line[: len(headings)] for line in lines], words=4)
 
 
 def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
@@ -54,17 +70,29 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
         scores = evaluations(store, row.run_id)
         summaries = step_summaries(store, row.run_id)
         files = _files(store, row.run_id)
+        alerts = run_alerts(store, row.run_id)
     last = summaries[-1] if summaries else None
     if json:
-        say_json({"run": row, "evaluations": scores, "last_summary": last, "files": files})
+        answer = {"run": row, "evaluations": scores, "last_summary": last, "files": files}
+        say_json(answer | {"alerts": alerts})
         return
     _say_state(row)
+    for alert in alerts:
+        say(f"alert: {alert.sentence}")
     _say_scores(scores)
     if last is not None:
         say()
         say(_summary_in_words(last))
     _say_pairs("changed in the config", changed_values(row.config))
     _say_pairs("files", {name: str(path) for name, path in files.items()})
+
+
+def alert_marks(alerts: Sequence[Alert]) -> str:
+    """A few words for a cell: each kind of alarm once, with its number when there are several."""
+    kinds = Counter(alert.kind for alert in alerts)
+    return ", ".join(
+        MARKS[kind] if count == 1 else f"{count} x {MARKS[kind]}" for kind, count in kinds.items()
+    )
 
 
 def steps_done(row: RunRow) -> int:

@@ -1,5 +1,6 @@
 // Live: the curves of one run, appended to as it goes.
 
+import { alertList } from "./alerts.js";
 import { drawChart } from "./charts.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, runPath } from "./http.js";
@@ -59,10 +60,12 @@ export function mount(element) {
   const title = h("h1", {});
   const meta = h("span", { class: "hint" });
   const error = h("p", { class: "error-line", id: "run-error" });
+  const alerts = h("div", {});
   const page = h(
     "div",
     { class: "page", id: "live-page" },
     h("div", { class: "page-head" }, title, meta, error),
+    alerts,
     tiles.node,
     h(
       "div",
@@ -79,6 +82,7 @@ export function mount(element) {
     setText(title, run.name);
     setText(meta, `${run.method} on ${run.host}, ${run.dataset}, ${run.run_id}`);
     setText(error, run.error ?? "");
+    fill(alerts, alertList(state.data.alerts));
     tiles.show(state.data);
     showLog(log, state.data.log);
     for (const card of cards)

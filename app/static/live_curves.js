@@ -148,6 +148,7 @@ export function machine(data) {
 function marks({ events = [], checkpoints = [] }) {
   const told = events
     .filter((event) => event.step !== null && event.step !== undefined)
+    .filter((event) => !event.kind.startsWith("alert")) // listed above the curves
     .slice(-12)
     .map((event) => ({ step: event.step, text: event.kind }));
   return [...checkpoints.slice(-12).map((step) => ({ step, text: "" })), ...told];

@@ -4,7 +4,18 @@ import * as address from "./address.js";
 import { fill, h, segmented } from "./dom.js";
 import { notice, noRuns } from "./notices.js";
 import { listen, session } from "./session.js";
-import { ago, ap, count, done, duration, isNumber, percent, progress, remaining } from "./text.js";
+import {
+  ago,
+  ap,
+  count,
+  done,
+  duration,
+  isNumber,
+  percent,
+  plural,
+  progress,
+  remaining,
+} from "./text.js";
 
 const COLUMNS = [
   { key: "name", title: "Run", value: (run) => run.name.toLowerCase(), cell: nameCell },
@@ -190,7 +201,14 @@ function nameCell(run) {
 }
 
 function statusCell(run) {
-  return h("span", { class: "status", data: { status: run.status }, title: run.error }, run.status);
+  const status = h(
+    "span",
+    { class: "status", data: { status: run.status }, title: run.error },
+    run.status,
+  );
+  if (!run.alerts?.length) return status;
+  const told = run.alerts.map((alert) => alert.message).join("\n");
+  return h("div", {}, status, h("div", { class: "sub", title: told }, plural(run.alerts.length, "alert")));
 }
 
 function progressCell(run) {

@@ -21,12 +21,19 @@ AlertKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alarm: since when, and a sentence with its numbers for the user."""
+    """One alarm: since when, and its numbers in words for the user."""
 
     kind: AlertKind
     step: int
     """The first step of the trouble."""
     message: str
+    subject: str = ""
+    """What it is about when a run can have several of a kind: the class."""
+
+    @property
+    def sentence(self) -> str:
+        """The message with its step."""
+        return f"{self.message} (since step {self.step})"
 
 
 def kept_collapse(
@@ -63,7 +70,20 @@ def unsup_stays_zero(steps: IntArray, losses: Float64Array, patience: int = 50) 
     return Alert(
         "unsup_zero",
         int(steps[first]),
-        f"the unsupervised loss is 0 since step {int(steps[first])}: no pseudo-label is kept",
+        "the unsupervised loss stays exactly 0: no pseudo-label teaches anything",
+    )
+
+
+def nothing_kept(steps: IntArray, kept: Float64Array, patience: int = 50) -> Alert | None:
+    """No label was kept in the last `patience` summaries; for hosts whose unsupervised loss also
+    counts background and so never is 0."""
+    first = _start_of_run(kept == 0)
+    if len(kept) - first < patience:
+        return None
+    return Alert(
+        "unsup_zero",
+        int(steps[first]),
+        "no pseudo-label is kept: the unlabelled images teach nothing",
     )
 
 
@@ -80,7 +100,7 @@ def starving_classes(
     Args:
         steps: (T,) rising.
         kept: (T, K) kept labels of each class.
-        candidates: (T, K) all labels of each class.
+        candidates: (T, K) labels of each class that deserve to be kept, or all of them.
         names: (K,)
         window: how many of the last summaries must be without a kept label.
         min_candidates: fewer proposals than this in the window say nothing.
@@ -94,16 +114,22 @@ def starving_classes(
             "class_starves",
             int(steps[_start_of_run(kept[:, label] == 0)]),
             f"none of the last {int(proposed[label])} labels of class {names[label]} was kept",
+            names[label],
         )
         for label in np.flatnonzero(starved).tolist()
     ]
 
 
 def teacher_falls_behind(
-    steps: IntArray, teacher_ap: Float64Array, student_ap: Float64Array, patience: int = 3
+    steps: IntArray,
+    teacher_ap: Float64Array,
+    student_ap: Float64Array,
+    patience: int = 3,
+    margin: float = 0.5,
 ) -> Alert | None:
-    """The student was better than its teacher in the last `patience` evaluations. All (T,)."""
-    first = _start_of_run(student_ap > teacher_ap)
+    """The student was better than its teacher by more than `margin` AP in the last `patience`
+    evaluations: less is what a small validation set does by chance. All (T,)."""
+    first = _start_of_run(student_ap > teacher_ap + margin)
     if len(steps) - first < patience:
         return None
     return Alert(

@@ -24,8 +24,11 @@ from lab.store.writer import Batch, LabelSet, RunWriter
 
 LabelBatch = Sequence[PseudoLabels] | Callable[[], Sequence[PseudoLabels]]
 Judge = Callable[[PseudoLabels], PseudoLabels]
+Watch = Callable[[], None]
+"""Looks at what is recorded, now and then."""
 
 BEAT_SECONDS = 2.0
+WATCH_SECONDS = 15.0
 RETRY_PAUSES = (0.2, 1.0)
 """Seconds before a failed transaction is tried again; after the last try it is given up."""
 LABELS_PER_TRANSACTION = 4_000
@@ -61,7 +64,14 @@ Item = ScalarItem | LabelItem | EvaluationItem | CheckpointItem
 class Ingest:
     """Prepares and writes what one run recorded."""
 
-    def __init__(self, store: Store, run_id: str, judge: Judge | None, keep_every: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        judge: Judge | None,
+        keep_every: int,
+        watch: Watch | None = None,
+    ) -> None:
         with store.reading() as connection:
             run = run_number(connection, run_id)
         self.failures: list[str] = []
@@ -70,6 +80,8 @@ class Ingest:
         self._run_id = run_id
         self._judge = judge
         self._keep_every = keep_every
+        self._watch = watch
+        self._watch_due = time.monotonic() + WATCH_SECONDS
         self._writer = RunWriter(run, store.run_directory(run_id))
         self._sampler = MachineSampler()
         self._beat_due = time.monotonic()
@@ -93,6 +105,18 @@ class Ingest:
             self._attempt("sampling the machine", partial(self._sample, batch))
         if batch or beat_is_due:
             self._commit(batch)
+        if beat_is_due and time.monotonic() >= self._watch_due:
+            self.look()
+
+    def look(self) -> None:
+        """Let whoever watches the run look at it; never raises. Nothing is lost when it fails."""
+        self._watch_due = time.monotonic() + WATCH_SECONDS
+        if self._watch is None:
+            return
+        try:
+            self._watch()
+        except Exception:
+            log.exception("run %s: could not be watched", self._run_id)
 
     def _prepare(self, item: Item, batch: Batch) -> None:
         match item:

@@ -1,5 +1,6 @@
 """Every question that can be asked of a store. Each is a function of the store; none writes."""
 
+from lab.store.event_queries import events_by_run
 from lab.store.image_queries import (
     checkpoints,
     evaluations,
@@ -33,6 +34,7 @@ from lab.store.rows import (
 from lab.store.run_queries import get_run, list_runs, run_origin
 from lab.store.scalar_queries import (
     label_steps,
+    last_summaries,
     latest_scalars,
     scalar_names,
     scalar_series,
@@ -58,6 +60,7 @@ __all__ = [
     "checkpoints",
     "evaluations",
     "events",
+    "events_by_run",
     "find_labels",
     "get_run",
     "image_record",
@@ -65,6 +68,7 @@ __all__ = [
     "label_columns",
     "label_masks",
     "label_steps",
+    "last_summaries",
     "latest_scalars",
     "list_runs",
     "run_origin",

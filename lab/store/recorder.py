@@ -26,6 +26,7 @@ from lab.store.ingest import (
     LabelBatch,
     LabelItem,
     ScalarItem,
+    Watch,
 )
 from lab.store.rows import FinalStatus
 from lab.store.runs import claim_run, finish_run
@@ -52,7 +53,13 @@ class StoreRecorder:
     """
 
     def __init__(
-        self, store: Store, run_id: str, *, judge: Judge | None = None, keep_every: int = 1
+        self,
+        store: Store,
+        run_id: str,
+        *,
+        judge: Judge | None = None,
+        keep_every: int = 1,
+        watch: Watch | None = None,
     ) -> None:
         """Start the writing thread.
 
@@ -69,7 +76,7 @@ class StoreRecorder:
         claim_run(store, run_id)
         self._store = store
         self._run_id = run_id
-        self._ingest = Ingest(store, run_id, judge, keep_every)
+        self._ingest = Ingest(store, run_id, judge, keep_every, watch)
         self._waiting: deque[Item | _Flush] = deque()
         self._label_slots = threading.BoundedSemaphore(LABEL_BATCHES)
         self._wake = threading.Event()
@@ -183,6 +190,7 @@ class StoreRecorder:
             for item in taken:
                 if isinstance(item, _Flush):
                     item.written.set()
+        self._ingest.look()
 
     def _take_waiting(self) -> list[Item | _Flush]:
         return [self._waiting.popleft() for _ in range(len(self._waiting))]

@@ -82,6 +82,21 @@ def label_steps(
     return np.array(found, np.int64)
 
 
+def last_summaries(
+    store: Store, run_id: str, count: int, source: LabelSource = LabelSource.PSEUDO
+) -> list[StepSummary]:
+    """The newest `count` recorded steps counted, oldest first; none is left out between them."""
+    table = tables.step_summaries
+    with store.reading() as connection:
+        rows = connection.execute(
+            select(table)
+            .where(table.c.run == run_number(connection, run_id), table.c.source == source)
+            .order_by(table.c.step.desc())
+            .limit(count)
+        ).all()
+    return [summary_of(row) for row in reversed(rows)]
+
+
 def _series(
     connection: Connection, run: int, name: str, since_step: int, max_points: int
 ) -> Series:

@@ -10,9 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.server import build_server
+from lab.analysis.watch import Watch
 from lab.config import RunConfig
 from lab.datasets.records import LabelSource
 from lab.store.queries import LabelFilter, label_columns, step_summaries
+from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run, delete_run
 from lab.store.store import Store
 
@@ -90,6 +92,22 @@ def test_live_sends_only_what_is_new(client: TestClient) -> None:
     assert [summary["step"] for summary in news["summaries"]] == [58, 59]
     assert news["events"] == []
     assert everything["log"] == "60 steps recorded\n"
+
+
+def test_live_tells_the_alarms_that_stand_and_the_list_those_that_were_told(
+    tmp_path: Path,
+) -> None:
+    with Store.open(tmp_path) as store:
+        run = create_run(store, RunConfig())
+        with StoreRecorder(store, run, watch=Watch(store, run, str)) as recorder:
+            for step in range(50):
+                recorder.scalars(step, {"loss/unsup/mask": 0.0})
+    with TestClient(build_server(tmp_path), base_url=LOOPBACK) as client:
+        (alert,) = client.get(f"/lab/runs/{run}/live").json()["alerts"]
+        (row,) = client.get("/lab/runs").json()["runs"]
+
+    assert (alert["kind"], alert["step"]) == ("unsup_zero", 0)
+    assert row["alerts"] == [alert]
 
 
 def test_steps_come_with_a_cursor(client: TestClient) -> None:

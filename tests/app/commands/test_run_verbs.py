@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.cli import main
+from lab.analysis.watch import Watch
+from lab.store.recorder import StoreRecorder
 from lab.store.store import Store
+from tests.app.commands.conftest import labels_of
 
 Captured = pytest.CaptureFixture[str]
 
@@ -163,3 +168,34 @@ def test_a_window_without_labels_is_a_failure(
 ):
     assert main([verb, recorded, "--from", "15", "--store", str(store.root)]) == 1
     assert "in steps 15 to the newest" in capsys.readouterr().err
+
+
+def test_an_alert_is_a_mark_in_the_list_and_a_sentence_in_the_run(
+    store: Store, recorded: str, capsys: Captured
+):
+    record_silence(store, recorded)
+
+    shown = text(capsys, store, "show", recorded)
+    listed = text(capsys, store, "runs")
+    [row] = answer(capsys, store, "runs")
+
+    sentence = "no pseudo-label is kept: the unlabelled images teach nothing (since step 11)"
+    assert f"alert: {sentence}" in shown
+    assert "nothing kept" in listed
+    assert {"unsup_zero", "kept_collapse"} <= {one["kind"] for one in row["alerts"]}
+    assert answer(capsys, store, "show", recorded)["alerts"] == row["alerts"]
+
+
+def test_a_list_without_alerts_has_no_column_for_them(
+    store: Store, recorded: str, capsys: Captured
+):
+    assert "alerts" not in text(capsys, store, "runs")
+    assert answer(capsys, store, "show", recorded)["alerts"] == []
+
+
+def record_silence(store: Store, run_id: str) -> None:
+    """50 more steps of which nothing is kept, watched."""
+    nothing = replace(labels_of(1), kept=np.zeros(4, bool))
+    with StoreRecorder(store, run_id, watch=Watch(store, run_id, str)) as recorder:
+        for step in range(11, 61):
+            recorder.pseudo_labels(step, [nothing])

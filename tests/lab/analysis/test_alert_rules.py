@@ -6,6 +6,7 @@ import numpy as np
 
 from lab.analysis.alerts import (
     kept_collapse,
+    nothing_kept,
     quality_stops_ranking,
     starving_classes,
     teacher_falls_behind,
@@ -45,6 +46,19 @@ def test_an_unsupervised_loss_of_zero_is_reported_once_it_lasts():
     assert unsup_stays_zero(steps(0), np.zeros(0), patience=4) is None
 
 
+def test_nothing_kept_is_reported_once_it_lasts_even_from_the_start():
+    kept = np.array([0.5, 0.0, 0.0, 0.0])
+
+    alert = nothing_kept(steps(4), kept, patience=3)
+
+    assert alert is not None and (alert.kind, alert.step) == ("unsup_zero", 10)
+    assert alert.sentence.startswith("no pseudo-label is kept")
+    assert alert.sentence.endswith("(since step 10)")
+    assert nothing_kept(steps(4), kept, patience=4) is None
+    assert nothing_kept(steps(4), np.zeros(4), patience=4) is not None
+    assert nothing_kept(steps(0), np.zeros(0)) is None
+
+
 def test_a_class_starves_when_it_is_proposed_and_never_kept():
     kept = np.array([[1, 2, 0], [0, 2, 0], [0, 1, 0]])
     candidates = np.array([[9, 9, 0], [9, 9, 0], [9, 9, 1]])
@@ -55,6 +69,7 @@ def test_a_class_starves_when_it_is_proposed_and_never_kept():
 
     assert [(one.kind, one.step) for one in alerts] == [("class_starves", 10)]
     assert alerts[0].message == "none of the last 18 labels of class bear was kept"
+    assert alerts[0].subject == "bear"
 
 
 def test_a_short_history_starves_nobody():
@@ -69,6 +84,14 @@ def test_a_teacher_below_its_student_is_reported_after_a_while():
     assert alert is not None and alert.step == 10
     assert "teacher AP 23.0 is below student AP 24.0 for 3 evaluations" in alert.message
     assert teacher_falls_behind(steps(4), student, teacher, patience=3) is None
+
+
+def test_a_student_ahead_by_chance_is_no_alarm():
+    teacher = np.array([20.0, 21, 22])
+
+    # 0.5 AP is the margin: at it is silent, above it is not.
+    assert teacher_falls_behind(steps(3), teacher, teacher + 0.5) is None
+    assert teacher_falls_behind(steps(3), teacher, teacher + 0.6) is not None
 
 
 def test_a_quality_that_stops_ranking_is_reported_and_an_unknown_one_is_not():
