@@ -18,6 +18,7 @@ from app.commands import (
     evaluate,
     export,
     runs,
+    sql,
     sweep,
     train,
     ui,
@@ -52,6 +53,7 @@ cli.command("what-if")(what_if.what_if)
 cli.command("evaluate")(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")
 cli.command("export")(export.export)
+cli.command("sql")(sql.sql)
 cli.command("ui")(ui.ui)
 cli.command("doctor")(doctor.doctor)
 
