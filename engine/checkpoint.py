@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Checkpoint:
     scaler: Mapping[str, Any]
     rng: Tensor
     """torch's CPU generator; every draw of a step is seeded by (seed, step) besides."""
+    method: Mapping[str, Any] = field(default_factory=dict)
+    """What the method remembers between steps; empty for most."""
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -14,14 +14,27 @@ from typing import Any
 import hotcoco
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from engine.data.geometry import boxes_to_image, masks_to_image, shows_everything, visible_box
 from engine.instances import Predictions
 from engine.interfaces import Candidates, ViewGeometry
+from engine.losses.box_mask import fill_boxes
 from lab.analysis.average_precision import ImagePredictions
-from lab.datasets.records import BoolArray, FloatArray, LabelSource, PseudoLabels, Rle
+from lab.datasets.records import (
+    BoolArray,
+    BoxScores,
+    FloatArray,
+    LabelSource,
+    PseudoLabels,
+    Rle,
+)
 from lab.datasets.rle import areas
+
+BOX_PREFIX = "box."
+"""Of the columns that only masks made from boxes have."""
 
 coco_mask: Any = hotcoco.mask  # its type stubs know one mask, not lists
 
@@ -39,6 +52,8 @@ class Detached:
     so that float32 holds them exactly. One tensor, so that one copy moves it."""
     masks: Tensor
     """(N, h, w) bool, the part of the view that shows the image."""
+    annotation_ids: tuple[int, ...]
+    """Of the image's targets, which the column `box.targets` counts through."""
     arrived: torch.cuda.Event | None
     """Wait for it before reading; None when everything is here."""
 
@@ -97,7 +112,9 @@ def encode_masks(masks: BoolArray) -> tuple[Rle, ...]:
 def _detach(found: Candidates, arrived: torch.cuda.Event | None) -> Detached:
     columns = _columns(found)
     numbers = torch.stack([column.float() for column in columns.values()])
-    masks = _foreground(found.predictions.mask_logits, found.geometry)
+    masks = _foreground(_enlarged(found), found.geometry)
+    if found.confines is not None:
+        masks = masks & fill_boxes(found.confines, masks.shape[1], masks.shape[2])
     return Detached(
         image_id=found.image_id,
         source=found.source,
@@ -105,6 +122,7 @@ def _detach(found: Candidates, arrived: torch.cuda.Event | None) -> Detached:
         names=tuple(columns),
         numbers=_to_host(numbers),
         masks=_to_host(masks),
+        annotation_ids=found.annotation_ids,
         arrived=arrived,
     )
 
@@ -112,6 +130,7 @@ def _detach(found: Candidates, arrived: torch.cuda.Event | None) -> Detached:
 def _columns(found: Candidates) -> dict[str, Tensor]:
     """All that is known about each candidate but its mask; (N,) each."""
     x1, y1, x2, y2 = found.predictions.boxes.unbind(dim=1)
+    scores = {} if found.box_scores is None else vars(found.box_scores)
     return {
         "x1": x1,
         "y1": y1,
@@ -130,7 +149,20 @@ def _columns(found: Candidates) -> dict[str, Tensor]:
         "clip_after": found.clip_after,
         "uncertainty": found.uncertainty,
         "weights": found.weights,
+        **{f"{BOX_PREFIX}{name}": column for name, column in scores.items()},
     }
+
+
+def _enlarged(found: Candidates) -> Tensor:
+    """The mask logits at the size of the view."""
+    logits, stride = found.predictions.mask_logits, found.mask_stride
+    if stride == 1:
+        return logits
+    if len(logits) == 0:
+        return logits.new_zeros(0, *(stride * side for side in logits.shape[1:]))
+    return functional.interpolate(
+        logits[:, None].float(), scale_factor=stride, mode="bilinear", align_corners=False
+    )[:, 0]
 
 
 def _foreground(mask_logits: Tensor, geometry: ViewGeometry) -> Tensor:
@@ -180,7 +212,22 @@ def _encode_view(found: Detached, min_class_quality: float) -> PseudoLabels:
         uncertainty=column["uncertainty"],
         weights=column["weights"],
         visible=None if whole else visible_box(found.geometry),
+        box_scores=_box_scores(column, found.annotation_ids),
     )
+
+
+def _box_scores(
+    column: dict[str, NDArray[np.float32]], annotation_ids: Sequence[int]
+) -> BoxScores | None:
+    own = {
+        name.removeprefix(BOX_PREFIX): values
+        for name, values in column.items()
+        if name.startswith(BOX_PREFIX)
+    }
+    if not own:
+        return None
+    targets = own.pop("targets").astype(np.int64)
+    return BoxScores(target_ids=np.array(annotation_ids, np.int64)[targets], **own)
 
 
 def _areas(masks: Sequence[Rle]) -> FloatArray:

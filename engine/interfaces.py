@@ -127,6 +127,8 @@ class Candidates:
     """The ids of the image's targets, which `box_scores.targets` counts through."""
     confines: Tensor | None = None
     """(N, 4) XYXY: a mask ends at this box; None = at the edge of the image."""
+    mask_stride: int = 1
+    """Pixels per cell of `predictions.mask_logits`: they are enlarged only where recorded."""
 
 
 @dataclass(frozen=True)

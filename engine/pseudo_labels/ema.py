@@ -38,6 +38,11 @@ def update_ema(teacher: nn.Module, student: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(averaged, targets, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
 
+def warmed_up_decay(step: int, ema_decay: float) -> float:
+    """min(decay, 1 - 1 / (step + 1)): a copy at step 0, then the mean of all, then the decay."""
+    return min(ema_decay, 1 - 1 / (step + 1))
+
+
 def _pairs(teacher: nn.Module, student: nn.Module) -> list[tuple[Tensor, Tensor]]:
     pairs = list(zip(_state(teacher), _state(student), strict=True))
     for old, new in pairs:

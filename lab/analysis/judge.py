@@ -18,7 +18,15 @@ from lab.analysis.errors import (
 )
 from lab.analysis.match import Float64Array, mask_ious
 from lab.analysis.truth import ImageTruth, check_mask_size, image_truth, visible_truth
-from lab.datasets.records import BoolArray, Dataset, ErrorKind, ImageRecord, IntArray, PseudoLabels
+from lab.datasets.records import (
+    BoolArray,
+    BoxScores,
+    Dataset,
+    ErrorKind,
+    ImageRecord,
+    IntArray,
+    PseudoLabels,
+)
 
 MIN_VISIBLE_AREA = 5
 """Pixels of a truth that a view must show for it to count."""
@@ -71,6 +79,7 @@ def unjudged(labels: PseudoLabels) -> PseudoLabels:
         duplicates=np.zeros(count, np.bool_),
         num_truths=None,
         missed=None,
+        box_scores=_without_truth(labels.box_scores),
     )
 
 
@@ -95,7 +104,28 @@ def judged(labels: PseudoLabels, truth: ImageTruth, supercategory: IntArray) -> 
         duplicates=_duplicates(verdict, labels.kept, taken),
         num_truths=int((~truth.is_crowd).sum()),
         missed=int((~truth.is_crowd).sum() - (taken >= 0).sum()),
+        box_scores=_with_own_truth(labels.box_scores, ious, truth),
     )
+
+
+def _without_truth(scores: BoxScores | None) -> BoxScores | None:
+    if scores is None:
+        return None
+    return replace(scores, target_ious=np.full(len(scores.target_ids), np.nan, np.float32))
+
+
+def _with_own_truth(
+    scores: BoxScores | None, ious: Float64Array, truth: ImageTruth
+) -> BoxScores | None:
+    """The IoU of each mask with the truth it was made for; NaN where the view does not show it."""
+    if scores is None:
+        return None
+    place = {int(one): index for index, one in enumerate(truth.ids)}
+    own = [
+        ious[row, place[one]] if one in place else np.nan
+        for row, one in enumerate(scores.target_ids.tolist())
+    ]
+    return replace(scores, target_ious=np.array(own, np.float32))
 
 
 def _taken_by_kept(ious: Float64Array, labels: PseudoLabels, truth: ImageTruth) -> IntArray:

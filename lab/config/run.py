@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from lab.config.box_method import BoxMethodConfig
 from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, ViewConfig
 from lab.config.fields import Count, Frozen
 from lab.config.host import CondInstConfig, HostConfig
@@ -29,7 +30,7 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _steps_add_up(self) -> RunConfig:
-        if not isinstance(self.method, SupervisedConfig):
+        if not isinstance(self.method, SupervisedConfig | BoxMethodConfig):
             if self.schedule.unlabeled_batch < 1:
                 raise ValueError(f"method {self.method.name} needs schedule.unlabeled_batch >= 1")
             if self.method.burn_in_steps >= self.schedule.max_steps:

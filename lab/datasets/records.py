@@ -121,6 +121,34 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxScores:
+    """How pseudo masks were made of boxes (methods.md 8). All (N,); NaN = the method has none."""
+
+    target_ids: IntArray
+    """Annotation id of the box that each mask was made for."""
+    num_candidates: FloatArray
+    """Masks that were there to choose from or to fuse."""
+    num_effective: FloatArray
+    """... and good enough to count."""
+    box_score: FloatArray
+    """How good the boxes of these are."""
+    pixel_score: FloatArray
+    """How sure the pixels of the mask are."""
+    mask_score: FloatArray
+    """Both in one: what the method trusts the mask by."""
+    depth_score: FloatArray
+    """How well the mask follows depth."""
+    match_score: FloatArray
+    """How well prediction and box match."""
+    semantic_score: FloatArray
+    """Mean of the semantic map inside the mask."""
+    instance_score: FloatArray
+    """Mean of the instance map inside the mask."""
+    target_ious: FloatArray | None = None
+    """Mask IoU with the hidden truth of that very annotation; None until judged."""
+
+
+@dataclass(frozen=True, slots=True)
 class PseudoLabels:
     """Every candidate of one image at one step, kept or not, with all that is known about it.
 
@@ -177,19 +205,22 @@ class PseudoLabels:
     """How many truths the visible part of the image holds (crowd not counted)."""
     missed: int | None = None
     """How many of them no kept label gets right."""
+    box_scores: BoxScores | None = None
+    """Of masks made from boxes."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            is_column = isinstance(value, (np.ndarray, tuple)) and item.name != "visible"
-            if is_column and len(value) != len(self.labels):
-                raise ValueError(
-                    f"PseudoLabels.{item.name} of image {self.image_id}: "
-                    f"{len(value)} entries for {len(self.labels)} labels"
-                )
+        for part in (self, self.box_scores):
+            for item in fields(part) if part is not None else ():
+                value = getattr(part, item.name)
+                is_column = isinstance(value, (np.ndarray, tuple)) and item.name != "visible"
+                if is_column and len(value) != len(self.labels):
+                    raise ValueError(
+                        f"{type(part).__name__}.{item.name} of image {self.image_id}: "
+                        f"{len(value)} entries for {len(self.labels)} labels"
+                    )
 
 
 @dataclass(frozen=True, slots=True)
