@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engine.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, save_checkpoint
 from engine.encode import detach_for_recording, encode
-from engine.interfaces import Batch, Candidates, Losses, Method, Segmenter
+from engine.interfaces import Batch, Candidates, Losses, Method, RemembersState, Segmenter
 from engine.optimization import autocast, learning_rate, set_learning_rate, step_seed
 from engine.progress import StepProgress
 from engine.pseudo_labels.ema import copy_weights, update_ema
@@ -87,6 +87,7 @@ class Trainer:
                 optimizer=self.optimizer.state_dict(),
                 scaler=self.scaler.state_dict(),
                 rng=torch.get_rng_state(),
+                method=remembered(self.method),
             ),
         )
         self.recorder.checkpoint(self.step, path)
@@ -100,6 +101,8 @@ class Trainer:
         self.optimizer.load_state_dict(dict(checkpoint.optimizer))
         self.scaler.load_state_dict(dict(checkpoint.scaler))
         torch.set_rng_state(checkpoint.rng.cpu())
+        if isinstance(self.method, RemembersState):
+            self.method.load_state_dict(checkpoint.method)
         self.step = checkpoint.step
 
     def _train_step(self, batch: Batch, step: int) -> Losses:
@@ -164,6 +167,11 @@ class Trainer:
 
     def _last(self) -> bool:
         return self.step == self.config.schedule.max_steps
+
+
+def remembered(method: Method) -> Mapping[str, object]:
+    """What has to be in a checkpoint besides weights; empty for most methods."""
+    return method.state_dict() if isinstance(method, RemembersState) else {}
 
 
 @dataclass(frozen=True)

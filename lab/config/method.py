@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from lab.config.box_method import BoxInstConfig, BoxTeacherConfig
 from lab.config.descriptions import Descriptions, check_descriptions, read_descriptions
 from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
 
@@ -123,5 +124,6 @@ class PlDcConfig(Frozen):
 
 
 MethodConfig = Annotated[
-    SupervisedConfig | GuidedDistillationConfig | PlDcConfig, Field(discriminator="name")
+    SupervisedConfig | GuidedDistillationConfig | PlDcConfig | BoxInstConfig | BoxTeacherConfig,
+    Field(discriminator="name"),
 ]
