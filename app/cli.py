@@ -17,6 +17,7 @@ from app.commands import (
     errors,
     evaluate,
     export,
+    profile,
     runs,
     sql,
     sweep,
@@ -52,6 +53,7 @@ cli.command("errors")(errors.errors)
 cli.command("what-if")(what_if.what_if)
 cli.command("evaluate")(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")
+cli.command("profile")(profile.profile)
 cli.command("export")(export.export)
 cli.command("sql")(sql.sql)
 cli.command("ui")(ui.ui)

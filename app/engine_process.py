@@ -31,6 +31,11 @@ def evaluate_command(
     return [*ENTRY, "evaluate", "--store", str(root), "--run-id", run_id, *chosen, "--json"]
 
 
+def profile_command(root: Path, run_id: str, steps: int) -> list[str]:
+    """Measure some training steps of a run; the answer is JSON on stdout."""
+    return [*ENTRY, "profile", "--store", str(root), "--run-id", run_id, "--steps", str(steps)]
+
+
 def run_in_foreground(command: Sequence[str], *, all_to_stderr: bool = False) -> int:
     """Run to the end and return the exit code (1 when a signal killed the process).
 

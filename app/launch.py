@@ -49,7 +49,7 @@ def share_checkpoint(store: Store, run_id: str, fork: ForkPoint) -> None:
     """Give a run the checkpoint it starts from; harmless when it has it, or a newer one."""
     directory = store.run_directory(run_id) / "checkpoints"
     if not any(directory.glob("step-*.pt")):
-        _share_file(fork.checkpoint, directory)
+        share_file(fork.checkpoint, directory)
 
 
 def find_fork_point(store: Store, text: str) -> ForkPoint:
@@ -72,7 +72,7 @@ def find_fork_point(store: Store, text: str) -> ForkPoint:
     return ForkPoint(run, int(step), files[int(step)])
 
 
-def _share_file(source: Path, directory: Path) -> None:
+def share_file(source: Path, directory: Path) -> None:
     """A second name for the same file where the disk can do that, else a copy."""
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / source.name

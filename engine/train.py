@@ -3,6 +3,7 @@
 python -m engine.train run       --store ROOT --run-id ID
 python -m engine.train evaluate  --store ROOT --run-id ID [--step N] [--model teacher]
 python -m engine.train backbone  --store ROOT --run-id ID --out FILE.safetensors
+python -m engine.train profile   --store ROOT --run-id ID [--steps N]
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -32,7 +34,9 @@ from engine.checkpoint import (
 from engine.evaluate import Evaluated, evaluate, write_results
 from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
+from engine.profile import profile, profiled_config, watched_batches, watched_parts
 from engine.recorder import Recorder
+from engine.timing import Stopwatch
 from engine.trainer import Trainer
 from lab.analysis.judge import build_judge
 from lab.analysis.watch import Watch
@@ -40,7 +44,7 @@ from lab.config import ConfigError, RunConfig, parse_run_config
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.load import LoadedData, load_dataset
 from lab.store.errors import RunNotFound, StoreError
-from lab.store.queries import get_run
+from lab.store.queries import get_run, scalar_series
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, claim_run, finish_run, rewind_run
 from lab.store.store import Store
@@ -120,10 +124,33 @@ def export_backbone(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
+def profile_run(store: Store, options: argparse.Namespace) -> int:
+    """Train a few steps as the run would after its burn-in; print where their time went as JSON.
+
+    The run's newest checkpoint, if it has one, gives the student its weights: a trained teacher
+    finds more than an untrained one.
+    """
+    run = _open_run(store, get_run(store, options.run_id).run_id)
+    run = replace(run, config=profiled_config(run.config, options.steps))
+    parts = build_parts(run.config, run.data, run.directory)
+    checkpoint = newest_usable(run.checkpoints)
+    if checkpoint:
+        load_student(parts, checkpoint)
+    _attach_images(run)
+    stopwatch = Stopwatch(parts.device)
+    with StoreRecorder(store, run.run_id, judge=build_judge(run.data.train)) as recorder:
+        trainer = _trainer(run, watched_parts(parts, stopwatch), recorder)
+        trainer.batches = watched_batches(trainer.batches, stopwatch)
+        trainer.evaluate = lambda _: math.nan
+        trainer.timer = stopwatch
+        found = profile(trainer, stopwatch)
+    print(json.dumps({**asdict(found), **_labels_per_image(run)}, indent=2))  # noqa: T201
+    return 0
+
+
 def _train(run: Run) -> int:
     parts = build_parts(run.config, run.data, run.directory)
-    everything = (*run.data.train.images, *run.data.extra_unlabeled.images)
-    attach_datasets(run.store, run.run_id, run.data.train.with_images(everything), run.data.val)
+    _attach_images(run)
     checkpoint = newest_usable(run.checkpoints)
     start = checkpoint.step if checkpoint else 0
     rewind_run(run.store, run.run_id, start)
@@ -149,6 +176,11 @@ def _train(run: Run) -> int:
         recorder.finish(status)
         log.info("%s at step %d", status, trainer.step)
     return 0
+
+
+def _attach_images(run: Run) -> None:
+    everything = (*run.data.train.images, *run.data.extra_unlabeled.images)
+    attach_datasets(run.store, run.run_id, run.data.train.with_images(everything), run.data.val)
 
 
 def _trainer(run: Run, parts: Parts, recorder: Recorder) -> Trainer:
@@ -195,6 +227,29 @@ def newest_usable(directory: Path) -> Checkpoint | None:
         except CheckpointError as error:
             log.warning("skipping a damaged checkpoint: %s", error)
     return None
+
+
+def load_student(parts: Parts, checkpoint: Checkpoint) -> None:
+    """Raises CheckpointError when the checkpoint is of another network."""
+    try:
+        parts.student.module.load_state_dict(checkpoint.student)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"the checkpoint of step {checkpoint.step} does not fit this network: {reason}"
+        ) from None
+
+
+def _labels_per_image(run: Run) -> dict[str, float | None]:
+    """Mean numbers of pseudo-labels over the recorded steps; None where there is no teacher."""
+    names = {"candidates": "pseudo/candidates", "kept": "pseudo/kept_per_image"}
+    curves = scalar_series(run.store, run.run_id, list(names.values()))
+    return {
+        f"{short}_per_image": float(curves[name].values.mean())
+        if len(curves[name].values)
+        else None
+        for short, name in names.items()
+    }
 
 
 def _checkpoint_at(run: Run, step: int | None) -> Checkpoint:
@@ -252,6 +307,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("run", run_training),
         ("evaluate", run_evaluation),
         ("backbone", export_backbone),
+        ("profile", profile_run),
     ):
         sub = verbs.add_parser(verb, help=action.__doc__)
         sub.set_defaults(action=action)
@@ -262,6 +318,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             sub.add_argument("--model", choices=["teacher", "student"], default="teacher")
             sub.add_argument("--out", help="write predictions as COCO results")
             sub.add_argument("--json", action="store_true", help="the output is always JSON")
+        if verb == "profile":
+            sub.add_argument("--steps", type=int, default=30, help="how many are measured")
         if verb == "backbone":
             sub.add_argument("--out", required=True)
     return parser.parse_args(arguments)

@@ -19,6 +19,7 @@ from engine.optimization import autocast, learning_rate, set_learning_rate, step
 from engine.progress import StepProgress
 from engine.pseudo_labels.ema import copy_weights, update_ema
 from engine.recorder import Recorder
+from engine.timing import NoTimer, Section, Timer
 from lab.config import RunConfig
 
 
@@ -45,6 +46,7 @@ class Trainer:
     initial_weights: Callable[[], Mapping[str, Tensor]]
     evaluate: Callable[[int], float]
     probe: Callable[[int], list[Candidates]]
+    timer: Timer = field(default_factory=NoTimer)
     step: int = 0
     stop_requested: bool = False
     pending: Pending | None = field(default=None, init=False)
@@ -60,7 +62,8 @@ class Trainer:
             for batch in self.batches(self.step):
                 started = time.perf_counter()
                 losses = self._train_step(batch, self.step)
-                self._record(self.step, losses, started)
+                with self.timer.section(Section.RECORDING):
+                    self._record(self.step, losses, started)
                 self.step += 1
                 if self._due(schedule.eval_every) or self.step == schedule.max_steps:
                     note = f"AP {self.evaluate(self.step):.1f}"
@@ -107,20 +110,28 @@ class Trainer:
 
     def _train_step(self, batch: Batch, step: int) -> Losses:
         torch.manual_seed(step_seed(self.config.seed, step))
-        self._move_teacher(step)
+        with self.timer.section(Section.EMA):
+            self._move_teacher(step)
         rate = learning_rate(step, self.config.schedule)
         set_learning_rate(self.optimizer, rate)
-        with autocast(self.config.schedule, self.device):
+        with self.timer.section(Section.LABELS), autocast(self.config.schedule, self.device):
             losses = self.method.losses(batch, step)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.total()).backward()
+        with self.timer.section(Section.BACKWARD):
+            self.optimizer.zero_grad(set_to_none=True)
+            self.scaler.scale(losses.total()).backward()
+        with self.timer.section(Section.OPTIMIZER):
+            norm = self._descend()
+        losses.stats.update({"lr": rate, "grad/norm": norm})
+        return losses
+
+    def _descend(self) -> Tensor:
+        """Clip the gradients and follow them; their norm before that, ()."""
         self.scaler.unscale_(self.optimizer)
         limit = self.config.schedule.clip_norm or float("inf")
         norm = nn.utils.clip_grad_norm_(self.student.module.parameters(), limit, foreach=True)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        losses.stats.update({"lr": rate, "grad/norm": norm.detach()})
-        return losses
+        return norm.detach()
 
     def _move_teacher(self, step: int) -> None:
         """Teacher first, then a restarted student, then the step: the order of methods.md 8."""

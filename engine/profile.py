@@ -1,0 +1,213 @@
+"""Where a training step's time and memory go: real steps of a run, watched from outside.
+
+The networks and the corrector are handed to the method inside wrappers that start and stop a
+stopwatch, so that no paper and no network knows of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.build import Parts
+from engine.instances import Predictions, Targets
+from engine.interfaces import Batch, Method, Segmenter
+from engine.methods.pl_dc import PlDc
+from engine.pseudo_labels.fuse import CategoryCorrector
+from engine.timing import Section, Stopwatch, Timer
+from engine.trainer import Trainer
+from lab.config import RunConfig, parse_run_config, with_overrides
+
+WARM_UP = 3
+"""Steps before those that count: memory is claimed, kernels are chosen, queues are filled."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """One part of a step."""
+
+    section: str
+    median_ms: float
+    share: float
+    """Of the time of all steps, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the measured steps of a run took."""
+
+    method: str
+    host: str
+    device: str
+    threads: int
+    steps: int
+    step_ms: float
+    """Median."""
+    images_per_second: float
+    """Labelled and unlabelled ones, each counted once, however many views it has."""
+    sections: tuple[Share, ...]
+    """Those that took any time, in the order of Section."""
+    peak_rss_mb: float
+    """Of the process, its libraries included."""
+    peak_cuda_mb: float | None
+    """Most memory of tensors on the GPU; None without one."""
+
+
+def profiled_config(config: RunConfig, steps: int) -> RunConfig:
+    """The same run, in its semi-supervised phase from the first step on, `steps` long.
+
+    Warm-up steps come before, and one after, which is not measured because the run ends in it.
+    Nothing is evaluated, probed or saved on the way.
+    """
+    length = WARM_UP + steps + 1
+    changes: dict[str, Any] = {
+        "schedule.max_steps": length,
+        "schedule.eval_every": 0,
+        "schedule.checkpoint_every": length + 1,
+        "record.probe_images": 0,
+    }
+    for phase in ("burn_in_steps", "guided_steps"):
+        if phase in type(config.method).model_fields:
+            changes[f"method.{phase}"] = 0
+    return parse_run_config(with_overrides(config.model_dump(), changes), config.name)
+
+
+def watched_parts(parts: Parts, timer: Timer) -> Parts:
+    """The same parts; what their networks do is told to the timer."""
+    student = TimedSegmenter(parts.student, timer)
+    _watch_forward(parts.student.module, timer)
+    teacher = TimedSegmenter(parts.teacher, timer)
+    method = _with_networks(parts.method, student, teacher, timer)
+    return dataclasses.replace(parts, student=student, teacher=teacher, method=method)
+
+
+def watched_batches(
+    batches: Callable[[int], Iterable[Batch]], stopwatch: Stopwatch
+) -> Callable[[int], Iterator[Batch]]:
+    """The same batches; asking for one begins a lap."""
+
+    def watched(start: int) -> Iterator[Batch]:
+        arriving = iter(batches(start))
+        while True:
+            stopwatch.lap()
+            with stopwatch.section(Section.DATA):
+                batch = next(arriving, None)
+            if batch is None:
+                return
+            yield batch
+
+    return watched
+
+
+def profile(trainer: Trainer, stopwatch: Stopwatch) -> Profile:
+    """Run a trainer of watched parts to its end and say what its steps took."""
+    if trainer.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    trainer.run()
+    return summarize(stopwatch.laps()[WARM_UP:-1], trainer.config, trainer.device)
+
+
+def summarize(
+    laps: Sequence[Mapping[Section, float]], config: RunConfig, device: torch.device
+) -> Profile:
+    """Medians and shares of the seconds that each section took in each lap."""
+    times = [sum(lap.values()) for lap in laps]
+    total = sum(times)
+    shares = [
+        Share(
+            section=section.value,
+            median_ms=1e3 * statistics.median(lap[section] for lap in laps),
+            share=sum(lap[section] for lap in laps) / total,
+        )
+        for section in Section
+        if any(lap[section] for lap in laps)
+    ]
+    step = statistics.median(times)
+    on_gpu = device.type == "cuda"
+    return Profile(
+        method=config.method.name,
+        host=f"{config.host.name} {config.host.preset}",
+        device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        threads=torch.get_num_threads(),
+        steps=len(laps),
+        step_ms=1e3 * step,
+        images_per_second=_images_per_step(config) / step,
+        sections=tuple(shares),
+        peak_rss_mb=peak_rss_mb(),
+        peak_cuda_mb=torch.cuda.max_memory_allocated(device) / 2**20 if on_gpu else None,
+    )
+
+
+def peak_rss_mb() -> float:
+    """Most memory that this process ever held, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@dataclass(frozen=True)
+class TimedSegmenter:
+    """A Segmenter whose work is measured."""
+
+    inner: Segmenter
+    timer: Timer
+
+    @property
+    def module(self) -> nn.Module:
+        return self.inner.module
+
+    def losses(
+        self,
+        images: Tensor,
+        targets: Sequence[Targets],
+        doubtful: Sequence[Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        with self.timer.section(Section.LOSSES):
+            return self.inner.losses(images, targets, doubtful)
+
+    def predict(self, images: Tensor) -> list[Predictions]:
+        with self.timer.section(Section.TEACHER):
+            return self.inner.predict(images)
+
+
+@dataclass(frozen=True)
+class TimedCorrector:
+    """A CategoryCorrector whose work is measured."""
+
+    inner: CategoryCorrector
+    timer: Timer
+
+    def probabilities(self, images: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        with self.timer.section(Section.CLIP):
+            return self.inner.probabilities(images, masks)
+
+
+def _with_networks(method: Method, student: Segmenter, teacher: Segmenter, timer: Timer) -> Method:
+    changes: dict[str, Any] = {"student": student, "teacher": teacher}
+    if isinstance(method, PlDc) and method.corrector is not None:
+        changes["corrector"] = TimedCorrector(method.corrector, timer)
+    return dataclasses.replace(method, **changes)  # pyright: ignore[reportArgumentType]
+
+
+def _watch_forward(module: nn.Module, timer: Timer) -> None:
+    """Tell the network's own forward pass apart from what its losses do with it."""
+    forward = module.forward
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        with timer.section(Section.FORWARD):
+            return forward(*args, **kwargs)
+
+    module.forward = timed
+
+
+def _images_per_step(config: RunConfig) -> int:
+    schedule = config.schedule
+    unlabeled = 0 if config.method.name == "supervised" else schedule.unlabeled_batch
+    return schedule.labeled_batch + unlabeled
