@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from app.commands import (
+    clip_report,
     data,
     demo,
     doctor,
@@ -54,6 +55,7 @@ cli.command("what-if")(what_if.what_if)
 cli.command("evaluate")(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")
 cli.command("profile")(profile.profile)
+cli.command("clip-report")(clip_report.clip_report)
 cli.command("export")(export.export)
 cli.command("sql")(sql.sql)
 cli.command("ui")(ui.ui)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -34,6 +34,19 @@ def evaluate_command(
 def profile_command(root: Path, run_id: str, steps: int) -> list[str]:
     """Measure some training steps of a run; the answer is JSON on stdout."""
     return [*ENTRY, "profile", "--store", str(root), "--run-id", run_id, "--steps", str(steps)]
+
+
+def clip_report_command(
+    root: Path, dataset: str, images: Path | None, options: Mapping[str, object | None]
+) -> list[str]:
+    """Judge a CLIP on a dataset; the report is JSON on stdout. A list repeats its option."""
+    chosen: list[str] = []
+    for key, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            chosen += [] if one is None else [f"{key}={one}"]
+    where = [] if images is None else [str(images)]
+    entry = (sys.executable, "-m", "engine.clip_report")
+    return [*entry, "--store", str(root), *chosen, "--", dataset, *where]
 
 
 def run_in_foreground(command: Sequence[str], *, all_to_stderr: bool = False) -> int:

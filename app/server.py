@@ -12,10 +12,10 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from gradio.themes import Base
 
-from app import api_labels, api_pictures, api_runs, api_what_if
+from app import api_clip, api_labels, api_pictures, api_runs, api_what_if
 from app.answers import explain_errors
 from app.guard import Credentials, Guard
-from app.pages import labels, live, runs, what_if
+from app.pages import data, labels, live, runs, what_if
 from app.parts import STATIC
 
 SYSTEM_SANS = ["system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif"]
@@ -29,6 +29,7 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
     """
     app = FastAPI(title="seglab", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(api_runs.router(root))
+    app.include_router(api_clip.router(root))
     app.include_router(api_labels.router(root))
     app.include_router(api_what_if.router(root))
     app.include_router(api_pictures.router(root))
@@ -66,6 +67,8 @@ def build_pages() -> gr.Blocks:
         labels.build()
     with pages.route(what_if.TITLE, "/what-if", show_in_navbar=False):
         what_if.build()
+    with pages.route(data.TITLE, "/data", show_in_navbar=False):
+        data.build()
     return pages
 
 

@@ -10,7 +10,11 @@ const PAGES = [
   { path: "/live", name: "Live", title: "One run as it goes" },
   { path: "/labels", name: "Labels", title: "What the teacher believes, mask by mask" },
   { path: "/what-if", name: "What-if", title: "What other thresholds would keep" },
+  { path: "/data", name: "Data", title: "What CLIP recognises in a dataset" },
 ];
+
+/** Pages that are about no single run. */
+const WITHOUT_RUN = ["Runs", "Data"];
 
 const SPANS = [
   ["1", "this step"],
@@ -53,7 +57,7 @@ export function mount(element) {
     refreshLinks();
     controls.refresh();
   });
-  start({ needsRun: here.name !== "Runs" }).then(() => {
+  start({ needsRun: !WITHOUT_RUN.includes(here.name) }).then(() => {
     refreshLinks();
     controls.refresh();
   });
@@ -70,7 +74,7 @@ function buildControls(page) {
   const node = h("div", { class: "controls" }, field("Run", run));
   if (page === "Labels" || page === "What-if") node.append(steps.node, field("Class", classes));
   const refresh = () => {
-    node.hidden = page === "Runs" || session.runs.length === 0;
+    node.hidden = WITHOUT_RUN.includes(page) || session.runs.length === 0;
     setOptions(run, runOptions(), session.run?.run_id ?? "");
     setOptions(classes, classOptions(), address.get("cls") ?? "");
     steps.refresh();

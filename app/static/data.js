@@ -1,0 +1,19 @@
+// Data: what there is to say about a dataset apart from runs on it.
+
+import { clipReports } from "./clip_report.js";
+import { h } from "./dom.js";
+
+export function mount(element) {
+  const head = h(
+    "div",
+    { class: "page-head" },
+    h("h1", {}, "Data"),
+    h(
+      "p",
+      { class: "hint" },
+      "Before CLIP corrects classes: how often is it right about objects whose class is known? " +
+        "Where it is wrong here, it will teach the student the wrong class.",
+    ),
+  );
+  element.append(h("div", { class: "page" }, head, clipReports()));
+}
