@@ -98,20 +98,20 @@ class Parts:
         begins = self.method.teacher_from
         return ["student", "teacher"] if begins is None or done > begins else ["student"]
 
-    def probe(self, done: int) -> list[Candidates]:
-        """What the networks see in the probe images, judged as the method judges labels."""
+    def probe(self, done: int, method: Method) -> list[Candidates]:
+        """What the networks see in the probe images, judged as the method judges labels now."""
         found: list[Candidates] = []
         for model in self.models_at(done):
             source = LabelSource.PROBE_TEACHER if model == "teacher" else LabelSource.PROBE_STUDENT
             network = self.teacher if model == "teacher" else self.student
-            found += self._seen_by(network, source)
+            found += self._seen_by(network, source, method)
         return found
 
-    def _seen_by(self, network: Segmenter, source: LabelSource) -> list[Candidates]:
+    def _seen_by(self, network: Segmenter, source: LabelSource, method: Method) -> list[Candidates]:
         was_training = network.module.training
         network.module.eval()
         found = [
-            self.method.judge(survey(predictions, geometry, image_id, source))
+            method.judge(survey(predictions, geometry, image_id, source))
             for batch in self._probe_loader
             for predictions, geometry, image_id in zip(
                 network.predict(batch.images), batch.geometry, batch.image_ids, strict=True

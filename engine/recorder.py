@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from lab.config import AppliedChange, Ask
 from lab.datasets.records import Evaluation, PseudoLabels
 
 FinalStatus = Literal["finished", "failed", "stopped"]
@@ -25,11 +26,36 @@ class Recorder(Protocol):
 
     def checkpoint(self, step: int, path: Path) -> None: ...
 
+    def applied(self, change: AppliedChange) -> None:
+        """The config was changed while the run trains, before the change's step."""
+        ...
+
     def flush(self) -> None:
         """Wait until everything told so far is safe: called before each checkpoint."""
         ...
 
     def finish(self, status: FinalStatus, error: str | None = None) -> None: ...
+
+
+class Inbox(Protocol):
+    """Where people ask a run for changes while it trains. Calls return at once."""
+
+    def take(self) -> Ask | None:
+        """The next ask; None when nobody asks, which is nearly always."""
+        ...
+
+    def refuse(self, ask: Ask, reason: str) -> None:
+        """Tell whoever asked why not."""
+        ...
+
+
+class NoInbox:
+    """Nobody asks."""
+
+    def take(self) -> Ask | None:
+        return None
+
+    def refuse(self, ask: Ask, reason: str) -> None: ...
 
 
 @dataclass
@@ -40,6 +66,7 @@ class MemoryRecorder:
     label_rows: list[tuple[int, PseudoLabels]] = field(default_factory=list)
     evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
     checkpoints: list[tuple[int, Path]] = field(default_factory=list)
+    changes: list[AppliedChange] = field(default_factory=list)
     status: str | None = None
     error: str | None = None
 
@@ -55,6 +82,9 @@ class MemoryRecorder:
 
     def checkpoint(self, step: int, path: Path) -> None:
         self.checkpoints.append((step, path))
+
+    def applied(self, change: AppliedChange) -> None:
+        self.changes.append(change)
 
     def flush(self) -> None: ...
 
@@ -73,6 +103,8 @@ class NullRecorder:
     def evaluation(self, step: int, evaluation: Evaluation) -> None: ...
 
     def checkpoint(self, step: int, path: Path) -> None: ...
+
+    def applied(self, change: AppliedChange) -> None: ...
 
     def flush(self) -> None: ...
 

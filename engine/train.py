@@ -1,6 +1,6 @@
 """The entry point: the only file that wires datasets, engine and store together.
 
-python -m engine.train run       --store ROOT --run-id ID
+python -m engine.train run       --store ROOT --run-id ID [--attempt N]
 python -m engine.train evaluate  --store ROOT --run-id ID [--step N] [--model teacher]
 python -m engine.train backbone  --store ROOT --run-id ID --out FILE.safetensors
 python -m engine.train profile   --store ROOT --run-id ID [--steps N]
@@ -32,18 +32,22 @@ from engine.checkpoint import (
     load_checkpoint,
 )
 from engine.evaluate import Evaluated, evaluate, write_results
+from engine.live import LiveChanges
 from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
 from engine.profile import profile, profiled_config, watched_batches, watched_parts
-from engine.recorder import Recorder
+from engine.recorder import Inbox, Recorder
 from engine.timing import Stopwatch
 from engine.trainer import Trainer
 from lab.analysis.judge import build_judge
 from lab.analysis.watch import Watch
-from lab.config import ConfigError, RunConfig, parse_run_config
+from lab.config import CondInstConfig, ConfigError, RunConfig, parse_run_config
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.load import LoadedData, load_dataset
+from lab.store.asks import applied_changes
 from lab.store.errors import RunNotFound, StoreError
+from lab.store.inbox import StoreInbox
+from lab.store.job_queue import end_if_unfinished
 from lab.store.queries import get_run, scalar_series
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, claim_run, finish_run, rewind_run
@@ -86,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_training(store: Store, options: argparse.Namespace) -> int:
     """Train the run from its newest checkpoint, or from nothing, to its end."""
     run_id = get_run(store, options.run_id).run_id
-    claim_run(store, run_id)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is a trainer to ask
+    claim_run(store, run_id, options.attempt)
     _log_to(store.run_directory(run_id) / "log.txt")
     try:
         return _train(_open_run(store, run_id))
@@ -94,6 +99,9 @@ def run_training(store: Store, options: argparse.Namespace) -> int:
         log.error("%s", error)
         finish_run(store, run_id, "failed", str(error))
         raise
+    except KeyboardInterrupt:
+        end_if_unfinished(store, run_id, "stopped", "stopped between steps, without a checkpoint")
+        return 0
 
 
 def run_evaluation(store: Store, options: argparse.Namespace) -> int:
@@ -114,6 +122,11 @@ def run_evaluation(store: Store, options: argparse.Namespace) -> int:
 def export_backbone(store: Store, options: argparse.Namespace) -> int:
     """Write backbone and pyramid of a run's newest checkpoint, as `backbone_weights` takes them."""
     run = _open_run(store, get_run(store, options.run_id).run_id)
+    if not isinstance(run.config.host, CondInstConfig):
+        raise ConfigError(
+            f"run {run.run_id}: host.name = {run.config.host.name!r}: "
+            "only condinst runs have a backbone and pyramid to write"
+        )
     checkpoint = _checkpoint_at(run, None)
     network = CondInst(run.config.host, len(run.data.train.categories))
     network.load_state_dict(checkpoint.teacher)
@@ -153,6 +166,7 @@ def _train(run: Run) -> int:
     _attach_images(run)
     checkpoint = newest_usable(run.checkpoints)
     start = checkpoint.step if checkpoint else 0
+    _refuse_to_begin_again(run, start)
     rewind_run(run.store, run.run_id, start)
     recorder = StoreRecorder(
         run.store,
@@ -161,8 +175,8 @@ def _train(run: Run) -> int:
         keep_every=run.config.record.keep * run.config.record.every,
         watch=Watch(run.store, run.run_id, log.warning),
     )
-    with recorder:
-        trainer = _trainer(run, parts, recorder)
+    with recorder, StoreInbox(run.store, run.run_id) as inbox:
+        trainer = _trainer(run, parts, recorder, inbox)
         if checkpoint:
             trainer.restore(checkpoint)
         _stop_on_signals(trainer)
@@ -178,12 +192,22 @@ def _train(run: Run) -> int:
     return 0
 
 
+def _refuse_to_begin_again(run: Run, start: int) -> None:
+    """A fork without a checkpoint would train its parent's part anew, with its own values."""
+    row = get_run(run.store, run.run_id)
+    if row.parent_step is not None and start < row.parent_step:
+        raise CheckpointError(
+            f"{run.checkpoints}: no checkpoint that can be read, and the run goes on from step "
+            f"{row.parent_step} of run {row.parent_run_id}: fork it again"
+        )
+
+
 def _attach_images(run: Run) -> None:
     everything = (*run.data.train.images, *run.data.extra_unlabeled.images)
     attach_datasets(run.store, run.run_id, run.data.train.with_images(everything), run.data.val)
 
 
-def _trainer(run: Run, parts: Parts, recorder: Recorder) -> Trainer:
+def _trainer(run: Run, parts: Parts, recorder: Recorder, inbox: Inbox | None = None) -> Trainer:
     def look_at_validation(done: int) -> float:
         found = [_evaluated(run, parts, model, recorder, done) for model in parts.models_at(done)]
         return found[-1].evaluation.metrics["AP"]
@@ -202,6 +226,7 @@ def _trainer(run: Run, parts: Parts, recorder: Recorder) -> Trainer:
         initial_weights=parts.initial_weights,
         evaluate=look_at_validation,
         probe=parts.probe,
+        changes=LiveChanges(applied_changes(run.store, run.run_id), inbox),
     )
 
 
@@ -313,6 +338,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         sub.set_defaults(action=action)
         sub.add_argument("--store", required=True)
         sub.add_argument("--run-id", required=True)
+        if verb == "run":
+            sub.add_argument("--attempt", type=int, help="set by the worker that starts it")
         if verb == "evaluate":
             sub.add_argument("--step", type=int, help="of a checkpoint; default: the newest")
             sub.add_argument("--model", choices=["teacher", "student"], default="teacher")

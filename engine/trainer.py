@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from engine.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, save_checkpoint
 from engine.encode import detach_for_recording, encode
 from engine.interfaces import Batch, Candidates, Losses, Method, RemembersState, Segmenter
+from engine.live import LiveChanges, with_config
 from engine.optimization import autocast, learning_rate, set_learning_rate, step_seed
 from engine.progress import StepProgress
 from engine.pseudo_labels.ema import copy_weights, update_ema
@@ -45,8 +46,9 @@ class Trainer:
     """The batches from a step on."""
     initial_weights: Callable[[], Mapping[str, Tensor]]
     evaluate: Callable[[int], float]
-    probe: Callable[[int], list[Candidates]]
+    probe: Callable[[int, Method], list[Candidates]]
     timer: Timer = field(default_factory=NoTimer)
+    changes: LiveChanges = field(default_factory=LiveChanges)
     step: int = 0
     stop_requested: bool = False
     pending: Pending | None = field(default=None, init=False)
@@ -61,6 +63,7 @@ class Trainer:
                 self._look(0)
             for batch in self.batches(self.step):
                 started = time.perf_counter()
+                self._change()
                 losses = self._train_step(batch, self.step)
                 with self.timer.section(Section.RECORDING):
                     self._record(self.step, losses, started)
@@ -107,6 +110,13 @@ class Trainer:
         if isinstance(self.method, RemembersState):
             self.method.load_state_dict(checkpoint.method)
         self.step = checkpoint.step
+
+    def _change(self) -> None:
+        """Take over what was changed live, before the step sees it."""
+        config = self.changes.before(self.step, self.config, self.recorder)
+        if config is not self.config:
+            self.config = config
+            self.method = with_config(self.method, config)
 
     def _train_step(self, batch: Batch, step: int) -> Losses:
         torch.manual_seed(step_seed(self.config.seed, step))
@@ -168,7 +178,7 @@ class Trainer:
         """Predict the probe images: the time-lapse."""
         every = self.config.record.probe_every
         if done % every == 0 or done == self.config.schedule.max_steps:
-            found = detach_for_recording(self.probe(done))
+            found = detach_for_recording(self.probe(done, self.method))
             if found:
                 floor = self.config.record.min_class_quality
                 self.recorder.pseudo_labels(done, partial(encode, found, floor))

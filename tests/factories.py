@@ -25,7 +25,7 @@ from lab.datasets.records import (
     Rle,
 )
 from lab.store.recorder import StoreRecorder
-from lab.store.rows import FinalStatus
+from lab.store.run_state import FinalStatus
 from lab.store.runs import add_event, attach_datasets, create_run
 from lab.store.store import Store
 

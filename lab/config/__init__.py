@@ -15,6 +15,7 @@ from lab.config.box_method import (
 from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, StrongViewConfig, ViewConfig
 from lab.config.fields import ConfigError, Frozen
 from lab.config.host import CondInstConfig, HostConfig, Mask2FormerConfig
+from lab.config.live import AppliedChange, Ask, Change, change_live, full_key, live_keys
 from lab.config.method import (
     ClipConfig,
     GuidedDistillationConfig,
@@ -33,10 +34,13 @@ from lab.config.run import RunConfig
 from lab.config.schedule import RecordConfig, ScheduleConfig
 
 __all__ = [
+    "AppliedChange",
+    "Ask",
     "BoxInstConfig",
     "BoxLossConfig",
     "BoxMethodConfig",
     "BoxTeacherConfig",
+    "Change",
     "ClipConfig",
     "CocoConfig",
     "CondInstConfig",
@@ -55,7 +59,10 @@ __all__ = [
     "StrongViewConfig",
     "SupervisedConfig",
     "ViewConfig",
+    "change_live",
     "flatten",
+    "full_key",
+    "live_keys",
     "load_run_config",
     "parse_override",
     "parse_run_config",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,10 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0.0)]
+
+Value = TypeVar("Value")
+Live = Annotated[Value, Field(json_schema_extra={"live": True})]
+"""Live[Fraction]: a value that may change while the run trains, see lab.config.live."""
 
 
 class ConfigError(ValueError):

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lab.config.box_method import BoxInstConfig, BoxTeacherConfig
 from lab.config.descriptions import Descriptions, check_descriptions, read_descriptions
-from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
+from lab.config.fields import Count, Fraction, Frozen, Live, Positive, Weight
 
 
 class ClipConfig(Frozen):
@@ -55,7 +55,7 @@ class SupervisedConfig(Frozen):
     name: Literal["supervised"] = "supervised"
     strong_views: bool = False
     """Train on weak AND strong views of each labelled image, as PL-DC's burn-in does."""
-    ema_decay: Fraction = 0.9996
+    ema_decay: Live[Fraction] = 0.9996
     """Decay of the evaluated average of the weights; 0 = the student itself."""
 
 
@@ -63,12 +63,12 @@ class GuidedDistillationConfig(Frozen):
     """GuidedDistillation (arXiv:2308.03747): one class threshold."""
 
     name: Literal["guided_distillation"]
-    class_threshold: Fraction = 0.7
+    class_threshold: Live[Fraction] = 0.7
     """Keep a pseudo-label when its class quality is above this."""
-    min_mask_area: Count = 5
+    min_mask_area: Live[Count] = 5
     """... and its mask has more pixels than this."""
-    unsup_weight: Weight = 2.0
-    ema_decay: Fraction = 0.9996
+    unsup_weight: Live[Weight] = 2.0
+    ema_decay: Live[Fraction] = 0.9996
     burn_in_steps: Count = 20_000
     """Steps on labelled images before the teacher exists."""
     guided_steps: Count = 0
@@ -84,13 +84,13 @@ class PlDcConfig(Frozen):
     """PL-DC: decoupled thresholds, category correction, pixel uncertainty."""
 
     name: Literal["pl_dc"]
-    class_threshold: Fraction = 0.85
+    class_threshold: Live[Fraction] = 0.85
     """T_c: keep when class quality is at least this."""
-    mask_threshold: Fraction = 0.9
+    mask_threshold: Live[Fraction] = 0.9
     """T_m: ... and mask quality at least this."""
-    ddtf: bool = True
+    ddtf: Live[bool] = True
     """Two thresholds; off = one on the coupled score."""
-    coupled_threshold: Fraction = 0.7
+    coupled_threshold: Live[Fraction] = 0.7
     """T of the coupled score when `ddtf` is off."""
     dicc: bool = True
     """Correct classes with CLIP."""
@@ -99,16 +99,16 @@ class PlDcConfig(Frozen):
     "plepi" = their product, the same all the time."""
     plepi_power: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """1 = the product; 0.5 = the geometric mean: the same class, less sure of it."""
-    pmua: bool = True
+    pmua: Live[bool] = True
     """Weight mask pixels by the teacher's certainty."""
-    min_mask_area: Count = 5
+    min_mask_area: Live[Count] = 5
     """Drop masks with this many pixels or fewer."""
     spare_doubtful: bool = False
     """Do not teach that nothing is where the teacher saw something it dropped. For dense hosts,
     whose every location is a negative; the papers' host gives those a tenth of the weight."""
-    unsup_weight: Weight = 1.0
+    unsup_weight: Live[Weight] = 1.0
     """lambda_u, PL-DC Eq. 1."""
-    ema_decay: Fraction = 0.9996
+    ema_decay: Live[Fraction] = 0.9996
     burn_in_steps: Count = 20_000
     """Steps on labelled images before the teacher exists."""
     clip: ClipConfig = ClipConfig()

@@ -17,3 +17,7 @@ class RunNotFound(StoreError):
 
 class RecordingError(StoreError):
     """Part of a run could not be written. The run itself went on."""
+
+
+class ActionRefused(StoreError):
+    """A run in its state does not allow what was asked; the message says which states do."""

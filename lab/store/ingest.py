@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import OperationalError
 
+from lab.config import AppliedChange
 from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
 from lab.store.machine import MachineSampler
 from lab.store.packing import pack
@@ -58,7 +59,12 @@ class CheckpointItem(NamedTuple):
     path: Path
 
 
-Item = ScalarItem | LabelItem | EvaluationItem | CheckpointItem
+class AppliedItem(NamedTuple):
+    step: int
+    change: AppliedChange
+
+
+Item = ScalarItem | LabelItem | EvaluationItem | CheckpointItem | AppliedItem
 
 
 class Ingest:
@@ -131,6 +137,8 @@ class Ingest:
                 batch.evaluations.append((step, evaluation))
             case CheckpointItem(step, path):
                 batch.checkpoints.append((step, path))
+            case AppliedItem(_, change):
+                batch.applied.append(change)
 
     def _prepare_labels(self, step: int, labels: LabelBatch, batch: Batch) -> None:
         for made in labels() if callable(labels) else labels:

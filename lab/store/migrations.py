@@ -14,10 +14,10 @@ Migration = Callable[[Connection], None]
 QUEUE = (
     """CREATE TABLE jobs (
         run INTEGER NOT NULL, stage VARCHAR(16) NOT NULL, priority INTEGER NOT NULL,
-        position INTEGER NOT NULL, needs VARCHAR(16) NOT NULL, queued FLOAT NOT NULL,
-        attempt INTEGER NOT NULL, cancels INTEGER NOT NULL, worker INTEGER, slot VARCHAR(16),
-        taken FLOAT, machine TEXT, pid INTEGER, process_started FLOAT, boot_id TEXT,
-        exit_code INTEGER, PRIMARY KEY (run))""",
+        position INTEGER NOT NULL, needs VARCHAR(16) NOT NULL, directory TEXT NOT NULL,
+        queued FLOAT NOT NULL, attempt INTEGER NOT NULL, cancels INTEGER NOT NULL, worker INTEGER,
+        slot VARCHAR(16), taken FLOAT, machine TEXT, pid INTEGER, process_started FLOAT,
+        boot_id TEXT, exit_code INTEGER, PRIMARY KEY (run))""",
     "CREATE INDEX jobs_in_line ON jobs (stage, priority, position)",
     """CREATE TABLE workers (
         worker INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, machine TEXT NOT NULL,

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import psutil
 
-STALE_AFTER = 30.0
-"""Seconds without a heartbeat after which a vanished process makes its run stale."""
 SAME_START = 2.0
-"""Start times of one process may differ by this much when the clock was adjusted, seconds."""
+"""Start times of one process may differ by this much, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +20,7 @@ class ProcessIdentity:
     machine: str
     pid: int
     started: float
+    """Seconds from the machine's start to the process's; Unix seconds where /proc does not say."""
     boot_id: str
 
     def is_same(self, other: ProcessIdentity) -> bool:
@@ -33,12 +32,16 @@ class ProcessIdentity:
 
 
 def this_process() -> ProcessIdentity:
-    return ProcessIdentity(
-        machine=platform.node(),
-        pid=os.getpid(),
-        started=psutil.Process().create_time(),
-        boot_id=boot_id(),
-    )
+    return identity_of(os.getpid())
+
+
+def identity_of(pid: int) -> ProcessIdentity:
+    """Of a process of this machine that exists, or has ended and was not waited for yet.
+
+    Raises:
+        psutil.NoSuchProcess: there is none with this number.
+    """
+    return ProcessIdentity(platform.node(), pid, _start_of(psutil.Process(pid)), boot_id())
 
 
 def boot_id() -> str:
@@ -53,9 +56,21 @@ def is_alive(process: ProcessIdentity) -> bool:
         return False
     try:
         found = psutil.Process(process.pid)
-        is_same = abs(found.create_time() - process.started) < SAME_START
+        is_same = abs(_start_of(found) - process.started) < SAME_START
         return is_same and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def _start_of(process: psutil.Process) -> float:
+    """As ProcessIdentity.started: it does not move when somebody sets the clock."""
+    linux = Path(f"/proc/{process.pid}/stat")
+    if not Path("/proc/self/stat").exists():
+        return process.create_time()
+    try:
+        after_name = linux.read_text(errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(process.pid) from None
+    return int(after_name[19]) / os.sysconf("SC_CLK_TCK")

@@ -15,9 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from lab.config import AppliedChange
 from lab.datasets.records import Evaluation
 from lab.store.errors import RecordingError, StoreError
 from lab.store.ingest import (
+    AppliedItem,
     CheckpointItem,
     EvaluationItem,
     Ingest,
@@ -28,7 +30,7 @@ from lab.store.ingest import (
     ScalarItem,
     Watch,
 )
-from lab.store.rows import FinalStatus
+from lab.store.run_state import FinalStatus
 from lab.store.runs import claim_run, finish_run
 from lab.store.store import Store
 
@@ -103,6 +105,10 @@ class StoreRecorder:
     def checkpoint(self, step: int, path: Path) -> None:
         """A checkpoint has been written to `path`."""
         self._put(CheckpointItem(step, path))
+
+    def applied(self, change: AppliedChange) -> None:
+        """The config was changed before the change's step: an event, and the asker's answer."""
+        self._put(AppliedItem(change.step, change))
 
     def finish(self, status: FinalStatus, error: str | None = None) -> None:
         """Write what waits, then how the run ended.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.datasets.records import Category, DropRule, ErrorKind, LabelSource
-
-Status = Literal["queued", "running", "finished", "failed", "stopped", "stale"]
-FinalStatus = Literal["finished", "failed", "stopped"]
+from lab.store.run_state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +24,8 @@ class RunRow:
     host: str
     """The network, not the machine."""
     dataset: str
-    status: Status
-    """Derived: "stale" = called running, but silent for 30 s and its process is gone."""
+    status: State
+    """Derived, see lab.store.run_state."""
     step: int | None
     """The last step heard of."""
     max_steps: int

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Row, Select, func, select
 from lab.datasets.records import Category, LabelSource
 from lab.store.errors import RunNotFound
 from lab.store.jsonable import number
-from lab.store.processes import STALE_AFTER, ProcessIdentity, is_alive
-from lab.store.rows import RunOrigin, RunRow, Status, StepSummary
+from lab.store.rows import RunOrigin, RunRow, StepSummary
+from lab.store.run_facts import facts_of, runs_with_facts
+from lab.store.run_state import derive_state
 from lab.store.scalar_queries import summary_of
 from lab.store.store import Store
 from lab.store.tables import evaluations, origins, pulses, runs, step_summaries
@@ -23,7 +24,7 @@ MAX_CANDIDATES = 8
 def list_runs(store: Store) -> list[RunRow]:
     """Every run, newest first."""
     with store.reading() as connection:
-        return _run_rows(connection, _runs_with_pulse())
+        return _run_rows(connection, runs_with_facts())
 
 
 def get_run(store: Store, key: str) -> RunRow:
@@ -34,7 +35,7 @@ def get_run(store: Store, key: str) -> RunRow:
     """
     with store.reading() as connection:
         run_id = _resolve(connection, key)
-        return _run_rows(connection, _runs_with_pulse().where(runs.c.run_id == run_id))[0]
+        return _run_rows(connection, runs_with_facts().where(runs.c.run_id == run_id))[0]
 
 
 def run_origin(store: Store, run_id: str) -> RunOrigin:
@@ -59,20 +60,6 @@ def run_origin(store: Store, run_id: str) -> RunOrigin:
     )
 
 
-def derive_status(
-    stored: Status, heartbeat: float | None, process: ProcessIdentity | None, now: float
-) -> Status:
-    """A run called running is stale when it is silent and its process is gone.
-
-    A living process that is silent (swapped out, at a breakpoint) is still running.
-    """
-    if stored != "running" or process is None or heartbeat is None:
-        return stored
-    if now - heartbeat <= STALE_AFTER or is_alive(process):
-        return "running"
-    return "stale"
-
-
 def _resolve(connection: Connection, key: str) -> str:
     known = connection.execute(select(runs.c.run_id, runs.c.name).order_by(runs.c.run.desc())).all()
     if not known:
@@ -91,15 +78,6 @@ def _resolve(connection: Connection, key: str) -> str:
     more = f" and {len(shown) - MAX_CANDIDATES} more" if len(shown) > MAX_CANDIDATES else ""
     what = f"{len(matches)} runs match" if matches else "no such run; there are"
     raise RunNotFound(f"run {key!r}: {what}: {listed}{more}")
-
-
-def _runs_with_pulse() -> Select:
-    pulse_columns = [column for column in pulses.columns if column.name != "run"]
-    return (
-        select(runs, *pulse_columns)
-        .outerjoin(pulses, pulses.c.run == runs.c.run)
-        .order_by(runs.c.run.desc())
-    )
 
 
 def _run_rows(connection: Connection, query: Select) -> list[RunRow]:
@@ -151,16 +129,13 @@ def _last_summaries(connection: Connection, numbers: Sequence[int]) -> dict[int,
 def _run_row(
     row: Row, best: tuple[float, str] | None, last: StepSummary | None, now: float
 ) -> RunRow:
-    process = None
-    if row.pid is not None:
-        process = ProcessIdentity(row.machine, row.pid, row.process_started, row.boot_id)
     return RunRow(
         run_id=row.run_id,
         name=row.name,
         method=row.method,
         host=row.host,
         dataset=row.dataset,
-        status=derive_status(row.status, row.heartbeat, process, now),
+        status=derive_state(facts_of(row, now)),
         step=row.step,
         max_steps=row.max_steps,
         created=row.created,

@@ -12,21 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, true, update
 
 from lab.config import CocoConfig, RunConfig
 from lab.datasets.records import Category, Dataset, LabelSource
 from lab.store.dataset_rows import register_dataset
 from lab.store.errors import RunNotFound, StoreError
 from lab.store.jsonable import jsonable
-from lab.store.processes import STALE_AFTER, ProcessIdentity, is_alive, this_process
+from lab.store.processes import ProcessIdentity, is_alive, this_process
 from lab.store.provenance import commit_of, package_versions
-from lab.store.rows import FinalStatus
+from lab.store.run_state import STALE_AFTER, FinalStatus
 from lab.store.store import Store
 from lab.store.tables import (
+    asks,
     checkpoints,
     evaluations,
     events,
+    jobs,
     label_masks,
     label_sets,
     labels,
@@ -38,6 +40,13 @@ from lab.store.tables import (
     step_summaries,
 )
 
+APPLIED = "applied"
+"""Kind of the event of a change that was applied live."""
+OF_A_RUN = (
+    *(scalars, latest_scalars, evaluations, checkpoints, events, pulses, origins),
+    *(jobs, asks),
+)
+"""Tables whose rows go with their run, besides its labels."""
 ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Without i, l, o and u: nobody mistypes them."""
 
@@ -91,11 +100,15 @@ def create_run(
     return run_id
 
 
-def claim_run(store: Store, run_id: str) -> None:
+def claim_run(store: Store, run_id: str, attempt: int | None = None) -> None:
     """This process records the run from now on: it is running. Claiming again is harmless.
 
+    Args:
+        attempt: of the job, where a worker started this process; a run that is claimed without
+            leaves the queue.
+
     Raises:
-        StoreError: another living process records it.
+        StoreError: another living process records it, or another attempt has taken its place.
     """
     now = time.time()
     me = this_process()
@@ -106,8 +119,9 @@ def claim_run(store: Store, run_id: str) -> None:
         if owner is not None and status == "running":
             if owner.is_same(me):
                 return
-            if is_alive(owner):
+            if _lives(connection, run, owner):
                 raise StoreError(f"run {run_id}: process {owner.pid} is recording it already")
+        _take_turn(connection, run, run_id, attempt)
         connection.execute(delete(pulses).where(pulses.c.run == run))
         connection.execute(
             insert(pulses).values(
@@ -129,6 +143,22 @@ def claim_run(store: Store, run_id: str) -> None:
                 error=None,
             )
         )
+
+
+def _take_turn(connection: Connection, run: int, run_id: str, attempt: int | None) -> None:
+    """Leave the queue, or be the attempt that the queue has started.
+
+    A worker that was killed before it could note whom it had started leaves a process behind of
+    which the next worker knows nothing: its number is too old then, and it has to go.
+    """
+    job = connection.execute(
+        select(jobs.c.stage, jobs.c.attempt).where(jobs.c.run == run)
+    ).one_or_none()
+    if attempt is not None:
+        if job is None or job.stage not in ("claimed", "started") or job.attempt != attempt:
+            raise StoreError(f"run {run_id}: attempt {attempt} is no longer wanted")
+    elif job is not None and job.stage in ("waiting", "over"):
+        connection.execute(update(jobs).where(jobs.c.run == run).values(stage="over", cancels=0))
 
 
 def beat(store: Store, run_id: str, step: int | None) -> None:
@@ -202,7 +232,8 @@ def rewind_run(store: Store, run_id: str, step: int) -> None:
 
     What happens in a step (scalars, pseudo-labels) goes from `step` on. What is looked at when
     so many steps are done (evaluations, probe images, checkpoints, events) stays at `step`
-    itself: it was recorded before the checkpoint that the run resumes from.
+    itself: it was recorded before the checkpoint that the run resumes from. Changes that were
+    applied live stay altogether: the run makes them again at their steps.
     """
     with store.writing() as connection:
         run = run_number(connection, run_id)
@@ -211,7 +242,9 @@ def rewind_run(store: Store, run_id: str, step: int) -> None:
             _delete_labels(connection, run, source, step + 1 if is_probe else step)
         connection.execute(delete(scalars).where(scalars.c.run == run, scalars.c.step >= step))
         for table in (evaluations, checkpoints, events):
-            connection.execute(delete(table).where(table.c.run == run, table.c.step > step))
+            later = (table.c.run == run, table.c.step > step)
+            is_kept = events.c.kind != APPLIED if table is events else true()
+            connection.execute(delete(table).where(*later, is_kept))
         _rebuild_latest(connection, run, step)
         connection.execute(
             update(pulses)
@@ -231,7 +264,7 @@ def delete_run(store: Store, run_id: str) -> None:
         _refuse_if_alive(connection, run, run_id)
         for source in LabelSource:
             _delete_labels(connection, run, source, 0)
-        for table in (scalars, latest_scalars, evaluations, checkpoints, events, pulses, origins):
+        for table in OF_A_RUN:
             connection.execute(delete(table).where(table.c.run == run))
         connection.execute(delete(runs).where(runs.c.run == run))
     directory = store.run_directory(run_id)
@@ -279,15 +312,24 @@ def _owner(connection: Connection, run: int) -> ProcessIdentity | None:
     return None if row is None else ProcessIdentity(*row)
 
 
+def _lives(connection: Connection, run: int, owner: ProcessIdentity) -> bool:
+    """Whether the process that records a run still does; of another machine by its heartbeat."""
+    if owner.machine == this_process().machine:
+        return is_alive(owner)
+    return _is_fresh(connection, run)
+
+
+def _is_fresh(connection: Connection, run: int) -> bool:
+    heartbeat = connection.scalar(select(pulses.c.heartbeat).where(pulses.c.run == run)) or 0.0
+    return abs(time.time() - heartbeat) < STALE_AFTER
+
+
 def _refuse_if_alive(connection: Connection, run: int, run_id: str) -> None:
     status = connection.scalar(select(runs.c.status).where(runs.c.run == run))
     owner = _owner(connection, run)
     if status != "running" or owner is None:
         return
-    heartbeat = connection.scalar(select(pulses.c.heartbeat).where(pulses.c.run == run)) or 0.0
-    if not owner.is_same(this_process()) and (
-        is_alive(owner) or time.time() - heartbeat < STALE_AFTER
-    ):
+    if not owner.is_same(this_process()) and (is_alive(owner) or _is_fresh(connection, run)):
         raise StoreError(f"run {run_id}: process {owner.pid} is recording it; stop it first")
 
 

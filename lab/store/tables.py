@@ -281,6 +281,7 @@ jobs = Table(
     Column("priority", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("needs", String(16), nullable=False),
+    Column("directory", Text, nullable=False),
     Column("queued", Float(53), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("cancels", Integer, nullable=False),
@@ -294,7 +295,8 @@ jobs = Table(
     Column("exit_code", Integer),
     Index("jobs_in_line", "stage", "priority", "position"),
 )
-"""Runs that go, or went, through the queue. `pid` and its companions are the engine's process."""
+"""Runs that go, or went, through the queue. `pid` and its companions are the engine's process;
+`directory` is where it is started: relative paths in a config mean something there."""
 
 workers = Table(
     "workers",

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select, update
 
+from lab.config import AppliedChange
 from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
+from lab.store.asks import write_applied
 from lab.store.jsonable import jsonable
 from lab.store.packing import count_labels, label_tuples
 from lab.store.runs import write_beat
@@ -57,6 +59,7 @@ class Batch:
     evaluations: list[tuple[int, Evaluation]] = field(default_factory=list)
     checkpoints: list[tuple[int, Path]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    applied: list[AppliedChange] = field(default_factory=list)
     num_labels: int = 0
 
     def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -68,8 +71,8 @@ class Batch:
 
     def __len__(self) -> int:
         """How many things it holds; 0 = nothing to write."""
-        parts = (self.scalars, self.label_sets, self.evaluations, self.checkpoints, self.events)
-        return sum(map(len, parts))
+        rows = (self.scalars, self.label_sets, self.evaluations, self.checkpoints)
+        return sum(map(len, (*rows, self.events, self.applied)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class RunWriter:
                     run=self.run, step=at, kind=kind, payload=jsonable(payload), created=now
                 )
             )
+        for change in batch.applied:
+            write_applied(connection, self.run, change, now)
         write_beat(connection, self.run, step, now)
 
     def _write_scalars(

@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ from lab.datasets.records import (
     Rle,
 )
 from lab.store.errors import RunNotFound, StoreError
-from lab.store.processes import ProcessIdentity, is_alive, this_process
+from lab.store.processes import identity_of, is_alive
 from lab.store.queries import (
     LabelFilter,
     checkpoints,
@@ -38,7 +36,6 @@ from lab.store.queries import (
     store_sizes,
 )
 from lab.store.recorder import StoreRecorder
-from lab.store.run_queries import derive_status
 from lab.store.runs import (
     add_event,
     attach_datasets,
@@ -52,8 +49,6 @@ from lab.store.runs import (
 )
 from lab.store.store import Store
 from tests.factories import CATEGORIES, pseudo_labels
-
-GONE = ProcessIdentity("elsewhere", 1, 0.0, "another boot")
 
 
 def test_ids_sort_by_time_and_rows_come_newest_first(store):
@@ -135,24 +130,9 @@ def test_a_resumed_run_is_running_again_without_its_old_error(store, run_id):
     assert (run.status, run.error, run.finished) == ("running", None, None)
 
 
-@pytest.mark.parametrize(
-    ("silent", "process", "status"),
-    [
-        (29.0, GONE, "running"),
-        (31.0, GONE, "stale"),
-        (9_999.0, this_process(), "running"),  # swapped out, or at a breakpoint
-        (31.0, replace(this_process(), started=0.0), "stale"),  # the number was used again
-        (31.0, replace(this_process(), boot_id="before the restart"), "stale"),
-    ],
-)
-def test_a_run_is_stale_when_it_is_silent_and_its_process_is_gone(silent, process, status):
-    assert derive_status("running", 1000.0, process, 1000.0 + silent) == status
-    assert derive_status("finished", 1000.0, process, 1000.0 + silent) == "finished"
-
-
 def test_a_process_that_ended_is_not_alive():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    identity = replace(this_process(), pid=child.pid, started=time.time())
+    identity = identity_of(child.pid)
     alive_before = is_alive(identity)
     child.communicate(b"\n")
 

@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from lab.config import RunConfig
 from lab.store.errors import StoreError, StoreTooNew
+from lab.store.migrations import MIGRATIONS
 from lab.store.queries import list_runs
 from lab.store.runs import create_run
-from lab.store.migrations import MIGRATIONS
 from lab.store.schema import create_or_migrate, newest_version, stored_version
 from lab.store.store import Store, default_root
 

@@ -20,7 +20,7 @@ CREATE TABLE checkpoints (
 	created FLOAT NOT NULL, 
 	PRIMARY KEY (run, step)
 );
-INSERT INTO "checkpoints" VALUES(1,10,'checkpoints/step-00000010.pt',1.79525208551295137405e+09);
+INSERT INTO "checkpoints" VALUES(1,10,'checkpoints/step-00000010.pt',1.79525315056167817113e+09);
 CREATE TABLE counters (
 	name VARCHAR(32) NOT NULL, 
 	value BIGINT NOT NULL, 
@@ -36,7 +36,7 @@ CREATE TABLE datasets (
 	PRIMARY KEY (dataset_id), 
 	UNIQUE (content_key)
 );
-INSERT INTO "datasets" VALUES(1,'d0b106902be1e33b0343b320cac552a492ee51e443d5a45b359f34e5920be5a2','by hand','[{"category_id": 3, "name": "cat", "supercategory": "animal"}, {"category_id": 5, "name": "dog", "supercategory": "animal"}, {"category_id": 9, "name": "car", "supercategory": "car"}]',2);
+INSERT INTO "datasets" VALUES(1,'90a810bbed8854676779ff5eb864e32561de0d3a2d5975198f5d9dfd33c9b132','by hand','[{"category_id": 3, "name": "cat", "supercategory": "animal"}, {"category_id": 5, "name": "dog", "supercategory": "animal"}, {"category_id": 9, "name": "car", "supercategory": "car"}]',2);
 CREATE TABLE evaluations (
 	run INTEGER NOT NULL, 
 	step INTEGER NOT NULL, 
@@ -57,7 +57,7 @@ CREATE TABLE events (
 	payload JSON NOT NULL, 
 	created FLOAT NOT NULL
 );
-INSERT INTO "events" VALUES(1,1,8,'thresholds','{"mask_threshold": 0.75}',1.795252085564412117e+09);
+INSERT INTO "events" VALUES(1,1,8,'thresholds','{"mask_threshold": 0.75}',1.79525315067491197584e+09);
 CREATE TABLE images (
 	dataset_id INTEGER NOT NULL, 
 	image_id BIGINT NOT NULL, 
@@ -76,6 +76,7 @@ CREATE TABLE jobs (
 	priority INTEGER NOT NULL, 
 	position INTEGER NOT NULL, 
 	needs VARCHAR(16) NOT NULL, 
+	directory TEXT NOT NULL, 
 	queued FLOAT NOT NULL, 
 	attempt INTEGER NOT NULL, 
 	cancels INTEGER NOT NULL, 
@@ -208,7 +209,7 @@ CREATE TABLE latest_scalars (
 ;
 INSERT INTO "latest_scalars" VALUES(1,1,8,0.125);
 INSERT INTO "latest_scalars" VALUES(1,2,10,0.0);
-INSERT INTO "latest_scalars" VALUES(1,3,10,8.867645263671875e-02);
+INSERT INTO "latest_scalars" VALUES(1,3,10,8.8520050048828125e-02);
 CREATE TABLE origins (
 	run INTEGER NOT NULL, 
 	command JSON NOT NULL, 
@@ -218,8 +219,8 @@ CREATE TABLE origins (
 	versions JSON NOT NULL, 
 	PRIMARY KEY (run)
 );
-INSERT INTO "origins" VALUES(1,'[]','lab','7e9bc591189072b40aab4f8915a2a873f8de8085',NULL,'{}');
-INSERT INTO "origins" VALUES(2,'[]','lab','7e9bc591189072b40aab4f8915a2a873f8de8085',NULL,'{}');
+INSERT INTO "origins" VALUES(1,'[]','lab','46f5338cbe88b465e25fa5da34feec12fd5c41a0',NULL,'{}');
+INSERT INTO "origins" VALUES(2,'[]','lab','46f5338cbe88b465e25fa5da34feec12fd5c41a0',NULL,'{}');
 CREATE TABLE pulses (
 	run INTEGER NOT NULL, 
 	machine TEXT NOT NULL, 
@@ -233,7 +234,7 @@ CREATE TABLE pulses (
 	first_time FLOAT, 
 	PRIMARY KEY (run)
 );
-INSERT INTO "pulses" VALUES(1,'lab',15680,1795252080.4,'first',1.79525208551295137405e+09,10,1.79525208551295137405e+09,10,1.79525208551295137405e+09);
+INSERT INTO "pulses" VALUES(1,'lab',20678,2507.16,'first',1.79525315056167817113e+09,10,1.79525315056167817113e+09,10,1.79525315056167817113e+09);
 CREATE TABLE runs (
 	run INTEGER NOT NULL, 
 	run_id VARCHAR(40) NOT NULL, 
@@ -257,8 +258,8 @@ CREATE TABLE runs (
 	PRIMARY KEY (run), 
 	UNIQUE (run_id)
 );
-INSERT INTO "runs" VALUES(1,'20261121-090805-jepf','by-hand','pl_dc','condinst','shapes','finished',NULL,1.7952520852260057926e+09,1.79525208546597671507e+09,1.79525208556358551979e+09,20,0,'{"name": "by-hand", "seed": 0, "dataset": {"source": "shapes", "num_train": 600, "num_val": 100, "image_size": 128, "seed": 0, "family": "main"}, "split": {"labeled_fraction": 0.1, "seed": 0}, "view": {"crop_size": 1024, "eval_size": 1024, "flip_probability": 0.5, "min_scale": 0.1, "max_scale": 2.0, "strong": {"jitter_probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "grayscale_probability": 0.2, "blur_probability": 0.5, "blur_sigma": [0.1, 2.0], "reference_size": 1024, "erasing": true}}, "host": {"name": "condinst", "preset": "tiny", "width": 16, "backbone_weights": null, "freeze_stages": 0, "mask_channels": 8, "depth_layer": false, "box_quality": "centerness", "class_loss": "focal", "max_instances": 64, "score_floor": 0.05, "nms_threshold": 0.6, "max_detections": 100}, "method": {"name": "pl_dc", "class_threshold": 0.8, "mask_threshold": 0.8, "ddtf": true, "coupled_threshold": 0.7, "dicc": false, "fusion": "dicc", "plepi_power": 1.0, "pmua": true, "min_mask_area": 5, "spare_doubtful": false, "unsup_weight": 1.0, "ema_decay": 0.9996, "burn_in_steps": 1, "clip": {"model": "tiny", "pretrained": "shapes", "templates": ["a photo of a {class}."], "descriptions": null, "combine": "features", "unknown_classes": "refuse", "margin": 0.0, "max_patches": 50, "min_patch": 2, "train_steps": 600}}, "schedule": {"max_steps": 20, "labeled_batch": 8, "unlabeled_batch": 8, "optimizer": "adamw", "learning_rate": 0.0001, "weight_decay": 0.0001, "warmup_steps": 0, "decay": "multistep", "milestones": [], "cosine_start": 0, "cosine_end": 0, "final_rate": 0.01, "clip_norm": 0.01, "amp": "off", "device": "auto", "num_workers": 0, "num_threads": 1, "eval_every": 5000, "checkpoint_every": 5000, "keep_checkpoints": 2, "channels_last": true, "compile": false}, "record": {"every": 1, "keep": 1, "min_class_quality": 0.05, "probe_images": 8, "probe_every": 1000, "scalars_every": 1}}','[{"category_id": 3, "name": "cat", "supercategory": "animal"}, {"category_id": 5, "name": "dog", "supercategory": "animal"}, {"category_id": 9, "name": "car", "supercategory": "car"}]',NULL,NULL,1,1);
-INSERT INTO "runs" VALUES(2,'20261121-090805-6m6x','by-hand','pl_dc','condinst','shapes','queued',NULL,1.79525208557642912865e+09,NULL,NULL,20,0,'{"name": "by-hand", "seed": 0, "dataset": {"source": "shapes", "num_train": 600, "num_val": 100, "image_size": 128, "seed": 0, "family": "main"}, "split": {"labeled_fraction": 0.1, "seed": 0}, "view": {"crop_size": 1024, "eval_size": 1024, "flip_probability": 0.5, "min_scale": 0.1, "max_scale": 2.0, "strong": {"jitter_probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "grayscale_probability": 0.2, "blur_probability": 0.5, "blur_sigma": [0.1, 2.0], "reference_size": 1024, "erasing": true}}, "host": {"name": "condinst", "preset": "tiny", "width": 16, "backbone_weights": null, "freeze_stages": 0, "mask_channels": 8, "depth_layer": false, "box_quality": "centerness", "class_loss": "focal", "max_instances": 64, "score_floor": 0.05, "nms_threshold": 0.6, "max_detections": 100}, "method": {"name": "pl_dc", "class_threshold": 0.8, "mask_threshold": 0.8, "ddtf": true, "coupled_threshold": 0.7, "dicc": false, "fusion": "dicc", "plepi_power": 1.0, "pmua": true, "min_mask_area": 5, "spare_doubtful": false, "unsup_weight": 1.0, "ema_decay": 0.9996, "burn_in_steps": 1, "clip": {"model": "tiny", "pretrained": "shapes", "templates": ["a photo of a {class}."], "descriptions": null, "combine": "features", "unknown_classes": "refuse", "margin": 0.0, "max_patches": 50, "min_patch": 2, "train_steps": 600}}, "schedule": {"max_steps": 20, "labeled_batch": 8, "unlabeled_batch": 8, "optimizer": "adamw", "learning_rate": 0.0001, "weight_decay": 0.0001, "warmup_steps": 0, "decay": "multistep", "milestones": [], "cosine_start": 0, "cosine_end": 0, "final_rate": 0.01, "clip_norm": 0.01, "amp": "off", "device": "auto", "num_workers": 0, "num_threads": 1, "eval_every": 5000, "checkpoint_every": 5000, "keep_checkpoints": 2, "channels_last": true, "compile": false}, "record": {"every": 1, "keep": 1, "min_class_quality": 0.05, "probe_images": 8, "probe_every": 1000, "scalars_every": 1}}','[]','20261121-090805-jepf',10,NULL,NULL);
+INSERT INTO "runs" VALUES(1,'20261121-092549-7a41','by-hand','pl_dc','condinst','shapes','finished',NULL,1.7952531499814248085e+09,1.79525315043183779717e+09,1.79525315067386221886e+09,20,0,'{"name": "by-hand", "seed": 0, "dataset": {"source": "shapes", "num_train": 600, "num_val": 100, "image_size": 128, "seed": 0, "family": "main"}, "split": {"labeled_fraction": 0.1, "seed": 0}, "view": {"crop_size": 1024, "eval_size": 1024, "flip_probability": 0.5, "min_scale": 0.1, "max_scale": 2.0, "short_sides": [], "max_side": 1333, "eval_short_side": null, "strong": {"jitter_probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "grayscale_probability": 0.2, "blur_probability": 0.5, "blur_sigma": [0.1, 2.0], "reference_size": 1024, "erasing": true}}, "host": {"name": "condinst", "preset": "tiny", "width": 16, "backbone_weights": null, "freeze_stages": 0, "mask_channels": 8, "depth_layer": false, "box_quality": "centerness", "class_loss": "focal", "max_instances": 64, "score_floor": 0.05, "nms_threshold": 0.6, "max_detections": 100}, "method": {"name": "pl_dc", "class_threshold": 0.8, "mask_threshold": 0.8, "ddtf": true, "coupled_threshold": 0.7, "dicc": false, "fusion": "dicc", "plepi_power": 1.0, "pmua": true, "min_mask_area": 5, "spare_doubtful": false, "unsup_weight": 1.0, "ema_decay": 0.9996, "burn_in_steps": 1, "clip": {"model": "tiny", "pretrained": "shapes", "templates": ["a photo of a {class}."], "descriptions": null, "combine": "features", "unknown_classes": "refuse", "margin": 0.0, "max_patches": 50, "min_patch": 2, "train_steps": 600}}, "schedule": {"max_steps": 20, "labeled_batch": 8, "unlabeled_batch": 8, "optimizer": "adamw", "learning_rate": 0.0001, "weight_decay": 0.0001, "warmup_steps": 0, "decay": "multistep", "milestones": [], "cosine_start": 0, "cosine_end": 0, "final_rate": 0.01, "clip_norm": 0.01, "amp": "off", "device": "auto", "num_workers": 0, "num_threads": 1, "eval_every": 5000, "checkpoint_every": 5000, "keep_checkpoints": 2, "channels_last": true, "compile": false}, "record": {"every": 1, "keep": 1, "min_class_quality": 0.05, "probe_images": 8, "probe_every": 1000, "scalars_every": 1}}','[{"category_id": 3, "name": "cat", "supercategory": "animal"}, {"category_id": 5, "name": "dog", "supercategory": "animal"}, {"category_id": 9, "name": "car", "supercategory": "car"}]',NULL,NULL,1,1);
+INSERT INTO "runs" VALUES(2,'20261121-092550-xer8','by-hand','pl_dc','condinst','shapes','queued',NULL,1.79525315067572951315e+09,NULL,NULL,20,0,'{"name": "by-hand", "seed": 0, "dataset": {"source": "shapes", "num_train": 600, "num_val": 100, "image_size": 128, "seed": 0, "family": "main"}, "split": {"labeled_fraction": 0.1, "seed": 0}, "view": {"crop_size": 1024, "eval_size": 1024, "flip_probability": 0.5, "min_scale": 0.1, "max_scale": 2.0, "short_sides": [], "max_side": 1333, "eval_short_side": null, "strong": {"jitter_probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1, "grayscale_probability": 0.2, "blur_probability": 0.5, "blur_sigma": [0.1, 2.0], "reference_size": 1024, "erasing": true}}, "host": {"name": "condinst", "preset": "tiny", "width": 16, "backbone_weights": null, "freeze_stages": 0, "mask_channels": 8, "depth_layer": false, "box_quality": "centerness", "class_loss": "focal", "max_instances": 64, "score_floor": 0.05, "nms_threshold": 0.6, "max_detections": 100}, "method": {"name": "pl_dc", "class_threshold": 0.8, "mask_threshold": 0.8, "ddtf": true, "coupled_threshold": 0.7, "dicc": false, "fusion": "dicc", "plepi_power": 1.0, "pmua": true, "min_mask_area": 5, "spare_doubtful": false, "unsup_weight": 1.0, "ema_decay": 0.9996, "burn_in_steps": 1, "clip": {"model": "tiny", "pretrained": "shapes", "templates": ["a photo of a {class}."], "descriptions": null, "combine": "features", "unknown_classes": "refuse", "margin": 0.0, "max_patches": 50, "min_patch": 2, "train_steps": 600}}, "schedule": {"max_steps": 20, "labeled_batch": 8, "unlabeled_batch": 8, "optimizer": "adamw", "learning_rate": 0.0001, "weight_decay": 0.0001, "warmup_steps": 0, "decay": "multistep", "milestones": [], "cosine_start": 0, "cosine_end": 0, "final_rate": 0.01, "clip_norm": 0.01, "amp": "off", "device": "auto", "num_workers": 0, "num_threads": 1, "eval_every": 5000, "checkpoint_every": 5000, "keep_checkpoints": 2, "channels_last": true, "compile": false}, "record": {"every": 1, "keep": 1, "min_class_quality": 0.05, "probe_images": 8, "probe_every": 1000, "scalars_every": 1}}','[]','20261121-092549-7a41',10,NULL,NULL);
 CREATE TABLE scalar_names (
 	name_id INTEGER NOT NULL, 
 	name TEXT NOT NULL, 
@@ -281,7 +282,7 @@ CREATE TABLE scalars (
 INSERT INTO "scalars" VALUES(1,1,4,0.25);
 INSERT INTO "scalars" VALUES(1,1,8,0.125);
 INSERT INTO "scalars" VALUES(1,2,10,0.0);
-INSERT INTO "scalars" VALUES(1,3,10,8.867645263671875e-02);
+INSERT INTO "scalars" VALUES(1,3,10,8.8520050048828125e-02);
 CREATE TABLE step_summaries (
 	run INTEGER NOT NULL, 
 	source SMALLINT NOT NULL, 
@@ -343,8 +344,8 @@ CREATE TABLE workers (
 	slots JSON NOT NULL
 );
 CREATE INDEX truths_by_image ON truths (dataset_id, image_id);
-CREATE INDEX labels_of_a_step ON labels (run, source, step, label, mask_quality);
 CREATE UNIQUE INDEX labels_of_an_image ON labels (run, image_id, step, source, position);
+CREATE INDEX labels_of_a_step ON labels (run, source, step, label, mask_quality);
 CREATE INDEX events_of_a_run ON events (run, event_id);
 CREATE INDEX jobs_in_line ON jobs (stage, priority, position);
 CREATE INDEX asks_of_a_run ON asks (run, answer);

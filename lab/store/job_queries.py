@@ -1,0 +1,72 @@
+"""Questions about the queue."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from lab.store.job_queue import waiting_line
+from lab.store.run_facts import facts_of, runs_with_facts
+from lab.store.run_state import State, derive_state
+from lab.store.store import Store
+from lab.store.tables import jobs
+
+OF_THE_QUEUE = ("priority", "needs", "queued", "attempt", "worker", "slot", "taken", "exit_code")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A run that went through the queue, as a table of jobs shows it. Times are Unix seconds."""
+
+    run_id: str
+    name: str
+    state: State
+    place: int | None
+    """In the queue, the next to start is 1; None when it does not wait."""
+    step: int | None
+    max_steps: int
+    error: str | None
+    priority: int
+    """Higher goes first."""
+    needs: str
+    """"cpu", "cuda", or "any" of them."""
+    queued: float
+    attempt: int
+    """How often a worker has taken it."""
+    worker: int | None
+    slot: str | None
+    """Where it runs, or ran last."""
+    taken: float | None
+    exit_code: int | None
+    """Of its last process; negative = a signal; None = not ended, or nobody saw it end."""
+
+
+def list_jobs(store: Store) -> list[JobRow]:
+    """Those that wait, in their order; then those that go, then those that have ended, newest
+    first."""
+    now = time.time()
+    extra = [jobs.c[name].label(f"queue_{name}") for name in OF_THE_QUEUE]
+    query = runs_with_facts().add_columns(*extra).where(jobs.c.run.is_not(None))
+    with store.reading() as connection:
+        places = {one.run_id: n for n, one in enumerate(waiting_line(connection), start=1)}
+        found = [
+            JobRow(
+                row.run_id,
+                row.name,
+                derive_state(facts_of(row, now)),
+                places.get(row.run_id),
+                row.step,
+                row.max_steps,
+                row.error,
+                *(row._mapping[f"queue_{name}"] for name in OF_THE_QUEUE),
+            )
+            for row in connection.execute(query)
+        ]
+    return sorted(found, key=_rank)
+
+
+def _rank(job: JobRow) -> tuple[int, float]:
+    if job.place is not None:
+        return 0, job.place
+    is_going = job.state in ("starting", "running", "stopping")
+    return (1 if is_going else 2), -(job.taken or job.queued)

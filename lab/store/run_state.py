@@ -1,0 +1,111 @@
+"""What state a run is in, what may be done to it, and how it ended: decided here, nowhere else.
+
+Facts in, words out: no clock, no process and no store in this file.
+
+    queued ──► starting ──► running ──► finished | failed | stopped
+       │           │           │
+       └───────────┴─cancel────┴─► stopping ──► stopped
+
+A run is stale when it should be going, has been silent for 30 s, and its process is gone.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lab.store.errors import ActionRefused
+
+State = Literal[
+    "queued", "starting", "running", "stopping", "finished", "failed", "stopped", "stale"
+]
+StoredStatus = Literal["queued", "running", "finished", "failed", "stopped"]
+FinalStatus = Literal["finished", "failed", "stopped"]
+Stage = Literal["waiting", "claimed", "started", "over"]
+"""Of a job: in the queue; a worker is about to start it; its process exists; out of the queue."""
+Action = Literal["cancel", "move", "resume", "retry", "apply", "fork"]
+
+STALE_AFTER = 30.0
+"""Seconds without a sign of life after which a run whose process is gone is stale."""
+
+ACTIONS: Mapping[State, frozenset[Action]] = {
+    "queued": frozenset({"cancel", "move"}),
+    "starting": frozenset({"cancel"}),
+    "running": frozenset({"cancel", "apply", "fork"}),
+    "stopping": frozenset({"cancel", "fork"}),
+    "finished": frozenset({"fork"}),
+    "failed": frozenset({"resume", "retry", "fork"}),
+    "stopped": frozenset({"resume", "retry", "fork"}),
+    "stale": frozenset({"resume", "retry", "fork"}),
+}
+"""What may be done to a run in each state. A fork needs a checkpoint besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known about a run."""
+
+    stored: StoredStatus
+    """What was written last."""
+    stage: Stage | None = None
+    """Of its job; None = it never was in the queue."""
+    silent_for: float | None = None
+    """Seconds since the last heartbeat, or since a worker took the job when there is none yet.
+    Below 0 when the clock was set back."""
+    process_lives: bool = False
+    """Whether the process that records it, or starts it, runs on this machine now."""
+    cancelled: bool = False
+    """Whether somebody asked it to stop."""
+
+
+def derive_state(facts: RunFacts) -> State:
+    """The one word for the facts. A living process that is silent is still running."""
+    if facts.stored in ("finished", "failed", "stopped"):
+        return facts.stored
+    if facts.stored == "queued" and facts.stage not in ("claimed", "started"):
+        return "queued"
+    is_silent = facts.silent_for is None or abs(facts.silent_for) > STALE_AFTER
+    if is_silent and not facts.process_lives:
+        return "stale"
+    if facts.cancelled:
+        return "stopping"
+    return "running" if facts.stored == "running" else "starting"
+
+
+def check_allowed(run_id: str, state: State, action: Action) -> None:
+    """Raises ActionRefused, with the states that the action is for."""
+    if action in ACTIONS[state]:
+        return
+    fitting = [one for one, allowed in ACTIONS.items() if action in allowed]
+    raise ActionRefused(
+        f"run {run_id} is {state}: {action} is for runs that are {' or '.join(fitting)}"
+    )
+
+
+def verdict(exit_code: int | None, *, began: bool, cancels: int) -> tuple[FinalStatus, str]:
+    """How a run ended whose process ended without saying so, and a sentence for people.
+
+    Args:
+        exit_code: of the process, negative for a signal; None = nobody was there to see it.
+        began: whether the engine had begun to record.
+        cancels: how often it was asked to stop.
+    """
+    when = "" if began else " before it began"
+    if cancels > 1:
+        return "stopped", f"killed on request{when}"
+    if cancels == 1:
+        return "stopped", f"stopped on request{when}, without a checkpoint"
+    if exit_code is None:
+        return "failed", f"its process is gone{when} and left no word"
+    if exit_code < 0:
+        return "failed", f"its process was ended by {_signal_name(-exit_code)}{when}"
+    return "failed", f"the engine ended with exit code {exit_code}{when}; see its output.txt"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
