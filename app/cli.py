@@ -18,6 +18,7 @@ from app.commands import (
     errors,
     evaluate,
     export,
+    gc,
     profile,
     runs,
     sql,
@@ -58,6 +59,7 @@ cli.command("profile")(profile.profile)
 cli.command("clip-report")(clip_report.clip_report)
 cli.command("export")(export.export)
 cli.command("sql")(sql.sql)
+cli.command("gc")(gc.gc)
 cli.command("ui")(ui.ui)
 cli.command("doctor")(doctor.doctor)
 

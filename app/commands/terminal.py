@@ -89,6 +89,17 @@ def kind_name(kind: ErrorKind) -> str:
     return "BG" if kind is ErrorKind.BG else kind.name.title()
 
 
+def byte_size(size: float) -> str:
+    """1536 -> "1.5 KB"; 0 -> "-"."""
+    if size <= 0:
+        return "-"
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1024 or unit == "GB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+
+
 def duration(seconds: float | None) -> str:
     """3725 -> "1 h 02 min"; 65 -> "1 min 05 s"."""
     if seconds is None or math.isnan(seconds):

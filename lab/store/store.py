@@ -141,6 +141,7 @@ def _engine(path: Path, mode: Literal["ro", "rwc"]) -> Engine:
         )
         if mode == "rwc":
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts for new files only
             _switch_to_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA temp_store = MEMORY")

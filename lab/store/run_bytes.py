@@ -1,0 +1,84 @@
+"""How many bytes a run takes, by kind: rows in the database and files in its directory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from lab.store.row_bytes import BYTES_PER_SCALAR, mask_bytes, score_bytes
+from lab.store.runs import run_number
+from lab.store.store import Store
+
+FILE_KINDS = {"checkpoints": "checkpoints", "predictions": "predictions", "log.txt": "logs"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunBytes:
+    """Bytes by kind. Rows are estimated from their number, masks and files are measured."""
+
+    masks: int = 0
+    scores: int = 0
+    """Pseudo-labels with all their numbers."""
+    curves: int = 0
+    checkpoints: int = 0
+    predictions: int = 0
+    logs: int = 0
+    other: int = 0
+    """Other files of the run's directory."""
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, name) for name in self.__dataclass_fields__)
+
+
+def run_bytes(store: Store, run_id: str) -> RunBytes:
+    """What the run takes now. Reads all of its masks: a second per few million."""
+    with store.reading() as connection:
+        run = run_number(connection, run_id)
+        labels, sets = connection.exec_driver_sql(
+            "SELECT coalesce(sum(candidates), 0), count(*) FROM label_sets WHERE run = ?", (run,)
+        ).one()
+        points = connection.exec_driver_sql(
+            "SELECT count(*) FROM scalars WHERE run = ?", (run,)
+        ).scalar_one()
+        masks = mask_bytes(*count_masks(connection, run))
+    return RunBytes(
+        masks=masks,
+        scores=score_bytes(labels, sets),
+        curves=BYTES_PER_SCALAR * points,
+        **_files(store.run_directory(run_id)),
+    )
+
+
+def count_masks(connection: Connection, run: int, condition: str = "1") -> tuple[int, int]:
+    """Number of kept masks of the run and bytes of their counts; `condition` on label_sets s."""
+    count, size = connection.exec_driver_sql(
+        "SELECT count(*), coalesce(sum(length(m.counts)), 0) FROM label_sets AS s "
+        "CROSS JOIN label_masks AS m "
+        "ON m.label_id BETWEEN s.first_label_id AND s.first_label_id + s.candidates - 1 "
+        f"WHERE s.run = ? AND {condition}",
+        (run,),
+    ).one()
+    return count, size
+
+
+def tree_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a directory; links are not followed."""
+    if not path.is_dir():
+        return path.lstat().st_size
+    return sum(
+        (Path(folder) / name).lstat().st_size
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
+
+
+def _files(directory: Path) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for path in directory.iterdir() if directory.is_dir() else ():
+        kind = FILE_KINDS.get(path.name, "other")
+        sizes[kind] = sizes.get(kind, 0) + tree_bytes(path)
+    return sizes
