@@ -26,6 +26,7 @@ from app.commands import (
     train,
     ui,
     what_if,
+    what_if_check,
 )
 from app.commands.terminal import CommandFailed, WrongUse, complain
 from app.guard import AccessError
@@ -53,6 +54,7 @@ cli.command("runs")(runs.runs)
 cli.command("show")(runs.show)
 cli.command("errors")(errors.errors)
 cli.command("what-if")(what_if.what_if)
+cli.command("what-if-check")(what_if_check.what_if_check)
 cli.command("evaluate")(evaluate.evaluate)
 cli.add_typer(data.cli, name="data")
 cli.command("profile")(profile.profile)
