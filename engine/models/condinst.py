@@ -30,6 +30,7 @@ from engine.models.fcos_losses import (
     find_positives,
     owners_of,
 )
+from engine.models.placed_convolution import PlacedConvolution
 from lab.config import CondInstConfig
 
 PRE_NMS = 1000
@@ -41,8 +42,8 @@ class Outputs(Detections):
     """What the network says about B images at their L locations."""
 
     locations: Locations
-    parameters: Tensor
-    """(B, L, P) of the dynamic mask head."""
+    controller: PlacedConvolution
+    """Tells the P parameters of the dynamic mask head of any location."""
     mask_features: Tensor
     """(B, C, h, w)"""
 
@@ -91,13 +92,13 @@ class CondInst(nn.Module):
             self.arch.sizes_of_interest,
             images.device,
         )
-        class_logits, distances, quality_logits, parameters = self.head(levels)
+        class_logits, distances, quality_logits, controller = self.head(levels)
         return Outputs(
             class_logits.float(),
             distances.float(),
             quality_logits[..., 0].float(),
             locations,
-            parameters.float(),
+            controller,
             self.mask_branch(features).float(),
         )
 
@@ -219,7 +220,7 @@ class CondInst(nn.Module):
         given = (
             out.mask_features,
             images,
-            out.parameters[images, places],
+            out.controller.at(images, places).float(),
             out.locations.points[places],
             out.locations.sizes_of_interest[places],
             self.arch.mask_stride,

@@ -14,6 +14,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from engine.models.dynamic_head import parameter_count
 from engine.models.fcos import INFINITE
+from engine.models.placed_convolution import PlacedConvolution
 from lab.config import CondInstConfig
 
 
@@ -97,22 +98,20 @@ class Head(nn.Module):
         self.controller = _predictor(width, parameters)
         self.scales = nn.Parameter(torch.ones(len(arch.levels)))
 
-    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Per-level maps -> four (B, L, *) tables over all locations."""
-        rows = []
+    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, PlacedConvolution]:
+        """Per-level maps -> three (B, L, *) tables over all locations, and the controller."""
+        rows, boxes = [], []
         for scale, features in zip(self.scales, levels, strict=True):
             by_class, by_box = self.class_tower(features), self.box_tower(features)
             maps = (
                 self.classes(by_class),
                 functional.relu(scale * self.distances(by_box)),
                 self.center(by_box),
-                self.controller(by_box),
             )
             rows.append([m.flatten(2).transpose(1, 2) for m in maps])
-        classes, distances, center, parameters = (
-            torch.cat(m, dim=1) for m in zip(*rows, strict=True)
-        )
-        return classes, distances, center, parameters
+            boxes.append(by_box)
+        classes, distances, center = (torch.cat(m, dim=1) for m in zip(*rows, strict=True))
+        return classes, distances, center, PlacedConvolution.over(self.controller, boxes)
 
 
 class MaskBranch(nn.Module):
