@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.options import Json, Overrides, StoreRoot
-from app.commands.terminal import WrongUse, note, say_json
+from app.commands.terminal import WrongUse, byte_size, note, say_json
 from app.engine_process import run_command, run_in_foreground
 from app.launch import ForkPoint, find_fork_point, start_run
 from lab.config import (
@@ -19,6 +20,9 @@ from lab.config import (
     parse_run_config,
     with_overrides,
 )
+from lab.datasets.coco_file import DatasetError
+from lab.datasets.sizes import dataset_size
+from lab.store.estimate import estimate_run
 from lab.store.queries import get_run
 from lab.store.runs import finish_run
 from lab.store.store import Store
@@ -61,6 +65,7 @@ def train(
         else:
             point = None if fork is None else find_fork_point(store, fork)
             wanted = described or config_of_parent(point, changes)
+            foretell(wanted, store.root)
             run_id = start_run(store, wanted, command=sys.argv, fork=point)
         note(f"run {run_id} in {store.root}")
         command = run_command(store.root, run_id)
@@ -71,6 +76,27 @@ def train(
         if json:
             say_json(get_run(store, run_id))
     raise typer.Exit(code)
+
+
+def foretell(config: RunConfig, root: Path) -> None:
+    """Say how much the run will add to the store, and when the disk has no room for it."""
+    try:
+        size = dataset_size(config.dataset)
+    except DatasetError:
+        return  # the engine reads the dataset properly and says what is wrong with it
+    estimate = estimate_run(config, size)
+    parts = [
+        f"{kind} {byte_size(getattr(estimate, kind))}"
+        for kind in ("scores", "masks", "curves", "checkpoints")
+        if getattr(estimate, kind)
+    ]
+    note(f"will add about {byte_size(estimate.total)} to the store: {', '.join(parts)}")
+    free = shutil.disk_usage(root).free
+    if free < estimate.total:
+        note(
+            f"only {byte_size(free)} are free on its disk: record less (record.every, record.keep) "
+            "or make room (seglab gc)"
+        )
 
 
 def config_of_parent(point: ForkPoint | None, changes: dict[str, Any]) -> RunConfig:

@@ -11,7 +11,7 @@ BYTES_PER_LABEL_SET = 190
 """An image at a step: one row of `label_sets`, without the packed labels."""
 BYTES_PER_MASK = 16
 """A row of `label_masks`, beside the RLE itself."""
-MASK_SLACK = 1.15
+MASK_SLACK = 1.05
 """Pages of masks are so much larger than the masks in them."""
 BYTES_PER_SCALAR = 23
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.commands.train import foretell
 from app.launch import LaunchError, find_fork_point, start_run
 from lab.config import parse_run_config, with_overrides
 from lab.store.queries import get_run, list_runs
@@ -81,3 +82,24 @@ def test_a_fork_that_has_nothing_left_to_train_is_refused(store: Store, recorded
     with pytest.raises(LaunchError, match="nothing is left to train"):
         start_run(store, config, command=[], fork=point)
     assert len(list_runs(store)) == 1
+
+
+def test_what_a_run_will_add_is_told_with_its_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    foretell(parse_run_config({"method": {"name": "pl_dc"}}), tmp_path)
+
+    told = capsys.readouterr().err
+    assert re.match(r"will add about [\d.]+ GB to the store: scores .* GB, masks .*, curves", told)
+
+
+def test_a_dataset_that_cannot_be_measured_is_left_to_the_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    paths = {
+        f"{split}_{kind}": "nowhere" for split in ("train", "val") for kind in ("json", "images")
+    }
+
+    foretell(parse_run_config({"dataset": {"source": "coco", **paths}}), tmp_path)
+
+    assert capsys.readouterr().err == ""

@@ -90,7 +90,7 @@ def test_what_changes_something_is_refused_in_one_sentence(
 ):
     before = store.path.read_bytes()
 
-    with pytest.raises(BadQuestion, match="^sql: only questions are allowed here") as refusal:
+    with pytest.raises(BadQuestion, match=r"^sql: only questions are allowed here") as refusal:
         ask_sql(store, statement)
 
     assert "\n" not in str(refusal.value)
