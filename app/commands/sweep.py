@@ -136,8 +136,9 @@ def _plan(
 
 
 def _train(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> list[Failure]:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # stop the runs, as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):  # stop the runs, as Ctrl-C does
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, signal.default_int_handler)
     with Store.open(store_root or default_root()) as store:
         tasks = tasks_of(store, plan)
         note(_in_words(tasks, slots))
