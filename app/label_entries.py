@@ -34,6 +34,16 @@ NUMBERS = (
     "uncertainty",
     "true_iou",
     "weight",
+    "num_candidates",
+    "num_effective",
+    "box_score",
+    "pixel_score",
+    "mask_score",
+    "depth_score",
+    "match_score",
+    "semantic_score",
+    "instance_score",
+    "target_iou",
 )
 
 
@@ -70,6 +80,7 @@ def label_entry(row: LabelRow, mask: Rle | None) -> dict[str, Any]:
         "kind": ErrorKind(row.kind).name.lower(),
         "duplicate": row.duplicate,
         "gt_id": row.gt_id,
+        "target_id": row.target_id,
         "mask": mask_entry(mask),
     } | {name: getattr(row, name) for name in NUMBERS}
 

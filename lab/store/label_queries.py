@@ -12,7 +12,13 @@ from sqlalchemy import ColumnElement, Row, Select, Table, exists, func, select
 from lab.datasets.records import DropRule, ErrorKind, LabelSource, Rle
 from lab.store import tables
 from lab.store.jsonable import number
-from lab.store.packing import FLOAT_COLUMNS, PACKED_COLUMNS, unpack
+from lab.store.packing import (
+    BOX_COLUMNS,
+    FLOAT_COLUMNS,
+    PACKED_COLUMNS,
+    unpack,
+    unpack_boxes,
+)
 from lab.store.rows import LabelPage, LabelRow
 from lab.store.runs import run_number
 from lab.store.store import Store
@@ -28,11 +34,12 @@ SORT_COLUMNS = (
     "kind",
     "rule",
     "gt_id",
+    "target_id",
 )
 """What labels can be sorted by."""
 
 PLACE_COLUMNS = ("label_id", "step", "image_id", "position")
-LABEL_COLUMNS = (*PLACE_COLUMNS, *PACKED_COLUMNS)
+LABEL_COLUMNS = (*PLACE_COLUMNS, *PACKED_COLUMNS, *BOX_COLUMNS)
 """What `label_columns` can answer."""
 
 IDS_PER_QUERY = 10_000
@@ -132,7 +139,7 @@ def label_columns(
             raise ValueError(f"column {name!r}: expected one of {', '.join(LABEL_COLUMNS)}")
     chunks: list[dict[str, NDArray]] = [_columns_of([], filter, columns)]
     with store.reading() as connection:
-        found = connection.execute(_sets(run_number(connection, run_id), filter))
+        found = connection.execute(_sets(run_number(connection, run_id), filter, columns))
         chunks += [_columns_of(sets, filter, columns) for sets in found.partitions(SETS_PER_READ)]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in columns}
 
@@ -175,7 +182,9 @@ def _conditions(run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _passing(records: NDArray[np.void], filter: LabelFilter) -> NDArray[np.bool_]:
+def _passing(
+    records: NDArray[np.void], boxes: NDArray[np.void] | None, filter: LabelFilter
+) -> NDArray[np.bool_]:
     """The rest of the filter on packed labels: all but run, source, steps and image."""
     passing = np.ones(len(records), np.bool_)
     for name in ("label", "kept", "duplicate"):
@@ -188,17 +197,24 @@ def _passing(records: NDArray[np.void], filter: LabelFilter) -> NDArray[np.bool_
     if filter.changed_class is not None:
         passing &= (records["label"] != records["label_before"]) == filter.changed_class
     for name, (lowest, highest) in filter.all_ranges():
+        values = records[name] if boxes is None or name not in BOX_COLUMNS else boxes[name]
         if lowest is not None:
-            passing &= records[name] >= np.float32(lowest)
+            passing &= values >= np.float32(lowest)
         if highest is not None:
-            passing &= records[name] <= np.float32(highest)
+            passing &= values <= np.float32(highest)
     return passing
 
 
-def _sets(run: int, filter: LabelFilter) -> Select:
+def _needs_boxes(filter: LabelFilter, columns: Sequence[str]) -> bool:
+    """Whether a question is about how masks were made of boxes; most are not."""
+    return not {*columns, *filter.ranges}.isdisjoint(BOX_COLUMNS)
+
+
+def _sets(run: int, filter: LabelFilter, columns: Sequence[str]) -> Select:
     c = label_sets.c
+    boxes = (c.packed_boxes,) if _needs_boxes(filter, columns) else ()
     return (
-        select(c.step, c.image_id, c.first_label_id, c.candidates, c.packed)
+        select(c.step, c.image_id, c.first_label_id, c.candidates, c.packed, *boxes)
         .where(*_places(label_sets, run, filter), c.candidates > 0)
         .order_by(c.step, c.image_id)
     )
@@ -208,9 +224,12 @@ def _columns_of(
     sets: Sequence[Row], filter: LabelFilter, columns: Sequence[str]
 ) -> dict[str, NDArray]:
     """Columns of the labels that pass. `sets` = rows of `_sets`."""
-    steps, image_ids, first_ids, sizes, packed = zip(*sets, strict=True) if sets else [()] * 5
+    with_boxes = _needs_boxes(filter, columns)
+    empty = [()] * (6 if with_boxes else 5)
+    steps, image_ids, first_ids, sizes, packed, *more = zip(*sets, strict=True) if sets else empty
     records = unpack(packed)
-    passing = _passing(records, filter)
+    boxes = unpack_boxes(more[0], sizes) if with_boxes else None
+    passing = _passing(records, boxes, filter)
     chosen = slice(None) if passing.all() else passing
     counts = np.array(sizes, np.int64)
     owner = np.repeat(np.arange(len(counts)), counts)
@@ -224,6 +243,8 @@ def _columns_of(
             return position[chosen]
         if name == "label_id":
             return np.array(first_ids, np.int64)[owner[chosen]] + position[chosen]
+        if boxes is not None and name in BOX_COLUMNS:
+            return boxes[name][chosen]
         return records[name][chosen]
 
     return {name: column(name) for name in columns}
@@ -239,5 +260,6 @@ def _label_row(row: Row) -> LabelRow:
         "rule": DropRule(row.rule),
         "kind": ErrorKind(row.kind),
         "has_mask": bool(row.has_mask),
+        "target_id": -1 if row.target_id is None else row.target_id,
     }
     return LabelRow(box=(box[0], box[1], box[2], box[3]), **values)

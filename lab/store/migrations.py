@@ -37,5 +37,19 @@ def add_queue(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (add_queue,)
+BOX_SCORES = (
+    *("num_candidates", "num_effective", "box_score", "pixel_score", "mask_score", "depth_score"),
+    *("match_score", "semantic_score", "instance_score", "target_iou"),
+)
+
+
+def add_box_scores(connection: Connection) -> None:
+    """2 -> 3: how a pseudo mask was made of a box. Labels that were not have NULL."""
+    connection.exec_driver_sql("ALTER TABLE labels ADD COLUMN target_id BIGINT")
+    for name in BOX_SCORES:
+        connection.exec_driver_sql(f"ALTER TABLE labels ADD COLUMN {name} FLOAT")
+    connection.exec_driver_sql("ALTER TABLE label_sets ADD COLUMN packed_boxes BLOB")
+
+
+MIGRATIONS: tuple[Migration, ...] = (add_queue, add_box_scores)
 """MIGRATIONS[i] turns version i + 1 into i + 2."""

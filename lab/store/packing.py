@@ -38,8 +38,28 @@ PACKED = np.dtype(
 )
 """One label, 84 bytes. Part of the schema: a change is a migration."""
 
+PACKED_BOX = np.dtype(
+    [
+        ("target_id", "<i8"),
+        ("num_candidates", "<f4"),
+        ("num_effective", "<f4"),
+        ("box_score", "<f4"),
+        ("pixel_score", "<f4"),
+        ("mask_score", "<f4"),
+        ("depth_score", "<f4"),
+        ("match_score", "<f4"),
+        ("semantic_score", "<f4"),
+        ("instance_score", "<f4"),
+        ("target_iou", "<f4"),
+    ]
+)
+"""How one mask was made of a box, 48 bytes; only labels of box-supervised runs have it."""
+
 PACKED_COLUMNS = PACKED.names or ()
-FLOAT_COLUMNS = tuple(name for name in PACKED_COLUMNS if PACKED[name].kind == "f")
+BOX_COLUMNS = PACKED_BOX.names or ()
+FLOAT_COLUMNS = tuple(
+    name for kind in (PACKED, PACKED_BOX) for name in kind.names or () if kind[name].kind == "f"
+)
 
 
 def pack(labels: PseudoLabels) -> NDArray[np.void]:
@@ -65,24 +85,66 @@ def pack(labels: PseudoLabels) -> NDArray[np.void]:
     return packed
 
 
+def pack_boxes(labels: PseudoLabels) -> NDArray[np.void] | None:
+    """(N,) records of PACKED_BOX; None for labels that were not made from boxes."""
+    scores = labels.box_scores
+    if scores is None:
+        return None
+    packed = np.empty(len(labels), PACKED_BOX)
+    packed["target_id"] = scores.target_ids
+    packed["target_iou"] = np.nan if scores.target_ious is None else scores.target_ious
+    for name in BOX_COLUMNS[1:-1]:
+        packed[name] = getattr(scores, name)
+    return packed
+
+
+def unpack_boxes(packed: Sequence[bytes | None], sizes: Sequence[int]) -> NDArray[np.void]:
+    """The box records of many label sets; id -1 and NaN for sets that have none.
+
+    A run has them for all of its labels, or for none: then this takes no time.
+    """
+    present = [one for one in packed if one is not None]
+    if len(present) == len(packed):
+        return np.frombuffer(b"".join(present), PACKED_BOX)
+    unknown = np.array((-1, *[np.nan] * (len(BOX_COLUMNS) - 1)), PACKED_BOX)
+    if not present:
+        return np.full(sum(sizes), unknown)
+    return np.concatenate(
+        [
+            np.full(size, unknown) if one is None else np.frombuffer(one, PACKED_BOX)
+            for one, size in zip(packed, sizes, strict=True)
+        ]
+    )
+
+
 def unpack(packed: Sequence[bytes]) -> NDArray[np.void]:
     """The records of many label sets, one after the other."""
     return np.frombuffer(b"".join(packed), PACKED)
 
 
 def label_tuples(
-    packed: NDArray[np.void], first_label_id: int, place: tuple[int, int, int, int]
+    packed: NDArray[np.void],
+    first_label_id: int,
+    place: tuple[int, int, int, int],
+    boxes: NDArray[np.void] | None = None,
 ) -> list[tuple[object, ...]]:
-    """Rows of the table `labels`, its columns in order.
+    """Rows of the table `labels`, its columns in order; those of boxes only where there are any.
 
     Args:
         packed: (N,) records of PACKED.
+        boxes: (N,) records of PACKED_BOX.
         first_label_id: id of the first; the others follow it.
         place: run number, source, step, image id.
     """
+    if boxes is None:
+        return [
+            (first_label_id + position, *place, position, *record)
+            for position, record in enumerate(packed.tolist())
+        ]
+    pairs = zip(packed.tolist(), boxes.tolist(), strict=True)
     return [
-        (first_label_id + position, *place, position, *record)
-        for position, record in enumerate(packed.tolist())
+        (first_label_id + position, *place, position, *record, *box)
+        for position, (record, box) in enumerate(pairs)
     ]
 
 

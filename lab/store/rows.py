@@ -143,6 +143,19 @@ class LabelRow:
     gt_id: int
     duplicate: bool
     has_mask: bool
+    target_id: int
+    """What follows is of masks made from boxes, see lab.datasets.records.BoxScores; -1 and NaN
+    for all others."""
+    num_candidates: float
+    num_effective: float
+    box_score: float
+    pixel_score: float
+    mask_score: float
+    depth_score: float
+    match_score: float
+    semantic_score: float
+    instance_score: float
+    target_iou: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ from __future__ import annotations
 from sqlalchemy import Table
 
 
-def insert_sql(table: Table) -> str:
-    """INSERT with one parameter per column, in the order of the table."""
-    marks = ", ".join("?" for _ in table.columns)
-    return f"INSERT INTO {table.name} ({_names(table)}) VALUES ({marks})"
+def insert_sql(table: Table, columns: int | None = None) -> str:
+    """INSERT with one parameter per column, in the order of the table; the others are NULL.
+
+    `columns` = how many of the table's first columns are given; None = all.
+    """
+    names = [column.name for column in table.columns][:columns]
+    marks = ", ".join("?" for _ in names)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
 
 
 def upsert_sql(table: Table, *, only_if: str | None = None) -> str:
@@ -22,7 +26,3 @@ def upsert_sql(table: Table, *, only_if: str | None = None) -> str:
     assignments = ", ".join(f"{name} = excluded.{name}" for name in others)
     guard = f" WHERE {only_if}" if only_if else ""
     return f"{insert_sql(table)} ON CONFLICT ({key}) DO UPDATE SET {assignments}{guard}"
-
-
-def _names(table: Table) -> str:
-    return ", ".join(column.name for column in table.columns)

@@ -3,7 +3,8 @@
 `runs.run` is the narrow integer that stands for a run everywhere else; `run_id` is its identity.
 A NULL in a float column means NaN. `label_sets` holds one row per image and step that was
 recorded, with all its labels packed (lab/store/packing.py); `labels` holds the same numbers as
-typed columns for indexed questions; `label_masks` keeps the big bytes out of both.
+typed columns for indexed questions; `label_masks` keeps the big bytes out of both. What only masks
+made from boxes have (`target_id` and the columns after it) is NULL for all other labels.
 """
 
 from __future__ import annotations
@@ -182,6 +183,7 @@ label_sets = Table(
     *(_real(f"visible_{side}") for side in ("x1", "y1", "x2", "y2")),
     *(_count(name) for name in COUNT_COLUMNS),
     Column("packed", LargeBinary, nullable=False),
+    Column("packed_boxes", LargeBinary),
     UniqueConstraint("run", "source", "step", "image_id"),
 )
 
@@ -214,6 +216,14 @@ labels = Table(
     _real("true_iou"),
     Column("gt_id", BigInteger, nullable=False),
     Column("duplicate", Boolean, nullable=False),
+    Column("target_id", BigInteger),
+    *(
+        _real(name)
+        for name in (
+            *("num_candidates", "num_effective", "box_score", "pixel_score", "mask_score"),
+            *("depth_score", "match_score", "semantic_score", "instance_score", "target_iou"),
+        )
+    ),
     Index("labels_of_an_image", "run", "image_id", "step", "source", "position", unique=True),
     Index("labels_of_a_step", "run", "source", "step", "label", "mask_quality"),
 )

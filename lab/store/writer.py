@@ -16,7 +16,7 @@ from lab.config import AppliedChange
 from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
 from lab.store.asks import write_applied
 from lab.store.jsonable import jsonable
-from lab.store.packing import count_labels, label_tuples
+from lab.store.packing import count_labels, label_tuples, pack_boxes
 from lab.store.runs import write_beat
 from lab.store.statements import insert_sql, upsert_sql
 from lab.store.tables import (
@@ -119,23 +119,30 @@ class RunWriter:
         next_id = _reserve_label_ids(connection, sum(len(one.labels) for one in sets))
         set_rows: list[tuple[object, ...]] = []
         label_rows: list[tuple[object, ...]] = []
+        box_rows: list[tuple[object, ...]] = []
         mask_rows: list[tuple[object, ...]] = []
         for one in sets:
             made = one.labels
             place = (self.run, int(made.source), one.step, made.image_id)
             visible = made.visible or (None, None, None, None)
             counts = count_labels(made, one.packed)
-            set_rows.append((*place, next_id, *visible, *counts, one.packed.tobytes()))
-            label_rows += label_tuples(one.packed, next_id, place)
+            boxes = pack_boxes(made)
+            packed = (one.packed.tobytes(), None if boxes is None else boxes.tobytes())
+            set_rows.append((*place, next_id, *visible, *counts, *packed))
+            rows_of_kind = label_rows if boxes is None else box_rows
+            rows_of_kind += label_tuples(one.packed, next_id, place, boxes)
             if one.with_masks:
                 mask_rows += [
                     (next_id + position, mask.height, mask.width, mask.counts)
                     for position, mask in enumerate(made.masks)
                 ]
             next_id += len(made)
-        for table, rows in ((label_sets, set_rows), (labels, label_rows), (label_masks, mask_rows)):
+        for table, rows in (
+            *((label_sets, set_rows), (labels, label_rows)),
+            *((labels, box_rows), (label_masks, mask_rows)),
+        ):
             if rows:
-                connection.exec_driver_sql(insert_sql(table), rows)
+                connection.exec_driver_sql(insert_sql(table, len(rows[0])), rows)
         self._summarise(connection, {(int(one.labels.source), one.step) for one in sets})
 
     def _forget(self, connection: Connection, sets: Sequence[LabelSet]) -> None:
