@@ -19,7 +19,9 @@ from app.commands import (
     evaluate,
     export,
     gc,
+    jobs,
     profile,
+    queue,
     runs,
     sql,
     sweep,
@@ -49,6 +51,9 @@ cli = typer.Typer(
 )
 cli.command("demo")(demo.demo)
 cli.command("train")(train.train)
+cli.command("queue")(queue.queue)
+cli.add_typer(jobs.cli, name="jobs")
+cli.command("apply")(queue.apply)
 cli.command("sweep")(sweep.sweep)
 cli.command("runs")(runs.runs)
 cli.command("show")(runs.show)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lab.config import RunConfig
+from lab.config import RunConfig, flatten, parse_run_config, with_overrides
+from lab.jobs.background import ensure_worker
+from lab.jobs.control import put_in_queue
+from lab.jobs.devices import need_of
+from lab.store.asks import config_at
+from lab.store.job_queue import end_if_unfinished
 from lab.store.queries import RunRow, checkpoints, get_run
-from lab.store.runs import create_run
+from lab.store.runs import add_event, create_run
 from lab.store.store import Store
 
 
@@ -41,8 +47,101 @@ def start_run(
     run_id = create_run(
         store, config, command=command, parent_run_id=fork.run.run_id, parent_step=fork.step
     )
-    share_checkpoint(store, run_id, fork)
+    try:
+        share_checkpoint(store, run_id, fork)
+    except OSError as error:  # its parent has just removed it for a newer one
+        reason = f"the checkpoint of step {fork.step} cannot be taken over: {error}"
+        end_if_unfinished(store, run_id, "failed", reason)
+        raise LaunchError(f"run {run_id}: {reason}") from None
+    changes = differences(config_at(store, fork.run.run_id, fork.step), config)
+    payload = {"parent": fork.run.run_id, "step": fork.step, "changes": changes}
+    add_event(store, run_id, fork.step, "forked", payload)
     return run_id
+
+
+def queue_run(
+    store: Store,
+    config: RunConfig,
+    *,
+    command: Sequence[str],
+    fork: ForkPoint | None = None,
+    priority: int = 0,
+    with_worker: bool = True,
+) -> str:
+    """Write a run and put it into the queue; return its id. It starts when a slot is free.
+
+    Args:
+        with_worker: start a worker in the background if this machine has none.
+
+    Raises:
+        LaunchError: nothing is left to train from the fork on, or its checkpoint is gone.
+        ConfigError: the queue cannot give it the device it asks for.
+    """
+    need_of(config)
+    run_id = start_run(store, config, command=command, fork=fork)
+    put_in_queue(store, run_id, priority=priority)
+    if with_worker:
+        ensure_worker(store)
+    return run_id
+
+
+def config_of_fork(store: Store, point: ForkPoint, changes: Mapping[str, Any]) -> RunConfig:
+    """What the parent really used in the step it is forked at, with changes by dotted key."""
+    used = config_at(store, point.run.run_id, point.step)
+    tree = with_overrides(used.model_dump(mode="json"), changes)
+    return parse_run_config(tree, f"config of run {point.run.run_id}")
+
+
+def queue_fork(
+    store: Store,
+    run_at_step: str,
+    changes: Mapping[str, Any],
+    *,
+    command: Sequence[str],
+    priority: int = 0,
+    with_worker: bool = True,
+) -> str:
+    """Queue a run that goes on from "RUN@STEP" with changed values; return its id.
+
+    Raises:
+        LaunchError: no such checkpoint, or nothing left to train.
+        ConfigError: a value that cannot be.
+    """
+    point = find_fork_point(store, run_at_step)
+    config = config_of_fork(store, point, changes)
+    return queue_run(
+        store, config, command=command, fork=point, priority=priority, with_worker=with_worker
+    )
+
+
+def queue_like(
+    store: Store,
+    run_key: str,
+    changes: Mapping[str, Any],
+    *,
+    command: Sequence[str],
+    priority: int = 0,
+    with_worker: bool = True,
+) -> str:
+    """Queue a new run, from nothing, with the values another run has now and some changed."""
+    like = get_run(store, run_key)
+    used = config_at(store, like.run_id)
+    tree = with_overrides(used.model_dump(mode="json"), changes)
+    config = parse_run_config(tree, f"config of run {like.run_id}")
+    run_id = queue_run(store, config, command=command, priority=priority, with_worker=with_worker)
+    payload = {"like": like.run_id, "changes": differences(used, config)}
+    add_event(store, run_id, 0, "launched", payload)
+    return run_id
+
+
+def differences(old: RunConfig, new: RunConfig) -> dict[str, dict[str, Any]]:
+    """Dotted key -> {"old", "new"} of what differs; None where a table has no such key."""
+    before, after = (flatten(one.model_dump(mode="json")) for one in (old, new))
+    return {
+        key: {"old": before.get(key), "new": after.get(key)}
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    }
 
 
 def share_checkpoint(store: Store, run_id: str, fork: ForkPoint) -> None:

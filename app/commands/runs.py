@@ -22,8 +22,9 @@ from app.commands.terminal import (
 )
 from lab.analysis.alerts import Alert
 from lab.analysis.watch import run_alerts, standing_alerts
-from lab.config import RunConfig, flatten
+from lab.config import AppliedChange, RunConfig, flatten
 from lab.datasets.records import ErrorKind
+from lab.store.asks import applied_changes
 from lab.store.queries import (
     EvaluationRow,
     RunRow,
@@ -71,10 +72,11 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
         summaries = step_summaries(store, row.run_id)
         files = _files(store, row.run_id)
         alerts = run_alerts(store, row.run_id)
+        changes = applied_changes(store, row.run_id)
     last = summaries[-1] if summaries else None
     if json:
         answer = {"run": row, "evaluations": scores, "last_summary": last, "files": files}
-        say_json(answer | {"alerts": alerts})
+        say_json(answer | {"alerts": alerts, "applied": changes})
         return
     _say_state(row)
     for alert in alerts:
@@ -84,6 +86,7 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
         say()
         say(_summary_in_words(last))
     _say_pairs("changed in the config", changed_values(row.config))
+    _say_pairs("changed while it trained", _changes_in_words(changes))
     _say_pairs("files", {name: str(path) for name, path in files.items()})
 
 
@@ -154,6 +157,15 @@ def _summary_in_words(last: StepSummary) -> str:
         f"step {last.step}: {last.kept} of {last.candidates} candidates kept on {last.images} "
         f"images, precision {percent(last.precision)}, recall {percent(last.recall)} ({kinds})"
     )
+
+
+def _changes_in_words(changes: Sequence[AppliedChange]) -> dict[str, str]:
+    """ "step 400: method.mask_threshold" -> "0.9 -> 0.8, by ada@lab"."""
+    return {
+        f"step {change.step}: {key}": f"{one.old} -> {one.new}, by {change.author}"
+        for change in changes
+        for key, one in change.changes.items()
+    }
 
 
 def _say_pairs(title: str, pairs: dict[str, Any]) -> None:

@@ -12,13 +12,11 @@ import typer
 from app.commands.options import Json, Overrides, StoreRoot
 from app.commands.terminal import WrongUse, byte_size, note, say_json
 from app.engine_process import run_command, run_in_foreground
-from app.launch import ForkPoint, find_fork_point, start_run
+from app.launch import ForkPoint, config_of_fork, find_fork_point, start_run
 from lab.config import (
     RunConfig,
     load_run_config,
     parse_override,
-    parse_run_config,
-    with_overrides,
 )
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.sizes import dataset_size
@@ -64,7 +62,7 @@ def train(
             run_id = get_run(store, resume).run_id
         else:
             point = None if fork is None else find_fork_point(store, fork)
-            wanted = described or config_of_parent(point, changes)
+            wanted = described or config_of_parent(store, point, changes)
             foretell(wanted, store.root)
             run_id = start_run(store, wanted, command=sys.argv, fork=point)
         note(f"run {run_id} in {store.root}")
@@ -99,9 +97,8 @@ def foretell(config: RunConfig, root: Path) -> None:
         )
 
 
-def config_of_parent(point: ForkPoint | None, changes: dict[str, Any]) -> RunConfig:
+def config_of_parent(store: Store, point: ForkPoint | None, changes: dict[str, Any]) -> RunConfig:
     """The config of the run that is forked, with changes."""
     if point is None:
         raise WrongUse("a new run needs CONFIG or --fork RUN@STEP")
-    origin = f"config of run {point.run.run_id}"
-    return parse_run_config(with_overrides(point.run.config, changes), origin)
+    return config_of_fork(store, point, changes)

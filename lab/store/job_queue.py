@@ -216,6 +216,17 @@ def count_cancel(store: Store, run_id: str) -> int:
         return cancels or 1
 
 
+def process_of(store: Store, run_id: str) -> ProcessIdentity | None:
+    """The process that records the run or is about to; None when none has been started."""
+    with store.reading() as connection:
+        run = run_number(connection, run_id)
+        recorder = _recorder(connection, run)
+        if recorder is not None:
+            return recorder
+        started = _held(connection, jobs.c.run == run, jobs.c.stage == "started")
+    return started[0].process if started else None
+
+
 def end_if_unfinished(store: Store, run_id: str, status: FinalStatus, reason: str) -> None:
     """Say how a run ended, unless it has said so itself."""
     with store.writing() as connection:
@@ -272,8 +283,9 @@ def _refuse_unless_idle(connection: Connection, run: int, run_id: str) -> None:
         raise ActionRefused(f"run {run_id}: is in the queue already")
     if recorder is not None and is_alive(recorder):
         raise ActionRefused(f"run {run_id}: process {recorder.pid} is still recording it")
-    if stage in HELD and state_of(connection, run) != "stale":
-        raise ActionRefused(f"run {run_id}: a worker is starting it")
+    for job in _held(connection, jobs.c.run == run, jobs.c.stage.in_(HELD)):
+        if is_alive(job.process):
+            raise ActionRefused(f"run {run_id}: process {job.process.pid} has not ended yet")
 
 
 def _held(connection: Connection, *where: ColumnElement[bool]) -> list[HeldJob]:
