@@ -20,6 +20,7 @@ from app.commands import (
     export,
     gc,
     jobs,
+    import_run,
     profile,
     queue,
     runs,
@@ -65,6 +66,7 @@ cli.add_typer(data.cli, name="data")
 cli.command("profile")(profile.profile)
 cli.command("clip-report")(clip_report.clip_report)
 cli.command("export")(export.export)
+cli.command("import")(import_run.import_run)
 cli.command("sql")(sql.sql)
 cli.command("gc")(gc.gc)
 cli.command("ui")(ui.ui)

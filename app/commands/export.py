@@ -1,4 +1,4 @@
-"""`seglab export`: pseudo-labels as a COCO dataset, labels and scalars as CSV."""
+"""`seglab export`: labels as COCO or CSV, curves as CSV, or the whole run for another store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, assert_never
 
 import numpy as np
 import typer
@@ -23,9 +23,10 @@ from app.commands.options import (
     open_reader,
     window_in_words,
 )
-from app.commands.terminal import CommandFailed, note
+from app.commands.terminal import CommandFailed, WrongUse, byte_size, note
 from lab.datasets.coco import write_coco
 from lab.datasets.records import Annotation, Dataset, ErrorKind, ImageRecord, Rle
+from lab.store.bundle import SUFFIX, write_bundle
 from lab.store.queries import (
     LABEL_COLUMNS,
     LabelFilter,
@@ -49,27 +50,40 @@ class Format(StrEnum):
     COCO = "coco"
     CSV = "csv"
     SCALARS = "scalars"
+    RUN = "run"
 
 
 def export(
     run: RunKey,
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write.", dir_okay=False)],
     format: Annotated[
-        Format,
+        Format | None,
         typer.Option(
             help="coco: a dataset of the newest pseudo-labels of each image; "
-            "csv: every label with all its numbers; scalars: every curve, as csv."
+            "csv: every label with all its numbers; scalars: every curve, as csv; "
+            "run: the whole run, for seglab import.  [default: run for FILE.seglab, else coco]"
         ),
-    ] = Format.COCO,
+    ] = None,
     dropped: Annotated[
         bool, typer.Option("--dropped", help="Also labels that a threshold dropped.")
+    ] = False,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="run: with its checkpoints.")
     ] = False,
     first: FirstStep = None,
     last: LastStep = None,
     store_root: StoreRoot = None,
 ) -> None:
-    """Write RUN's pseudo-labels or curves to FILE, for other tools."""
+    """Write RUN's labels or curves to FILE for other tools, or all of it for other stores."""
     check_window(first, last)
+    format = format or (Format.RUN if out.suffix == SUFFIX else Format.COCO)
+    if checkpoints and format is not Format.RUN:
+        raise WrongUse(f"--checkpoints go into a whole run only: FILE{SUFFIX}")
+    if format is Format.RUN:
+        if dropped or first is not None or last is not None:
+            raise WrongUse("a whole run is exported with all its labels and steps")
+        export_run(store_root, run, out, checkpoints=checkpoints)
+        return
     chosen = LabelFilter(first_step=first, last_step=last, kept=None if dropped else True)
     with open_reader(store_root) as store:
         row = get_run(store, run)
@@ -80,9 +94,21 @@ def export(
                 count = export_labels(store, row, chosen, out)
             case Format.SCALARS:
                 count = export_scalars(store, row, first, last, out)
+            case _:
+                assert_never(format)
     if count == 0:
         note(f"run {row.run_id} has nothing to export in {window_in_words(first, last)}")
     note(f"{out}: {count} {'points' if format is Format.SCALARS else 'labels'}")
+
+
+def export_run(store_root: Path | None, run: str, out: Path, *, checkpoints: bool) -> None:
+    """One file that `seglab import` takes into another store."""
+    with open_reader(store_root) as store:
+        row = get_run(store, run)
+        write_bundle(store, row.run_id, out, checkpoints=checkpoints)
+    if row.status in ("running", "stopping"):
+        note(f"run {row.run_id} goes on: the file holds it as it was at step {row.step}")
+    note(f"{out}: run {row.run_id}, {byte_size(out.stat().st_size)}")
 
 
 def export_coco(store: Store, run: RunRow, chosen: LabelFilter, out: Path) -> int:

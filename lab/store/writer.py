@@ -107,7 +107,7 @@ class RunWriter:
     def _write_scalars(
         self, connection: Connection, values: Mapping[tuple[str, int], float]
     ) -> None:
-        ids = _name_ids(connection, {name for name, _ in values})
+        ids = name_ids(connection, {name for name, _ in values})
         rows = [(self.run, ids[name], step, value) for (name, step), value in values.items()]
         connection.exec_driver_sql(upsert_sql(scalars), rows)
         newest = {row[1]: row for row in sorted(rows, key=lambda row: row[2])}
@@ -116,7 +116,7 @@ class RunWriter:
 
     def _write_labels(self, connection: Connection, sets: Sequence[LabelSet]) -> None:
         self._forget(connection, sets)
-        next_id = _reserve_label_ids(connection, sum(len(one.labels) for one in sets))
+        next_id = reserve_label_ids(connection, sum(len(one.labels) for one in sets))
         set_rows: list[tuple[object, ...]] = []
         label_rows: list[tuple[object, ...]] = []
         box_rows: list[tuple[object, ...]] = []
@@ -209,7 +209,8 @@ class RunWriter:
         return str(path.relative_to(self.directory) if inside else path)
 
 
-def _name_ids(connection: Connection, names: set[str]) -> Mapping[str, int]:
+def name_ids(connection: Connection, names: set[str]) -> Mapping[str, int]:
+    """Numbers of scalars by name; new names get one."""
     connection.exec_driver_sql(
         "INSERT INTO scalar_names (name) VALUES (?) ON CONFLICT (name) DO NOTHING",
         [(name,) for name in sorted(names)],
@@ -220,7 +221,7 @@ def _name_ids(connection: Connection, names: set[str]) -> Mapping[str, int]:
     return {name: name_id for name, name_id in rows}
 
 
-def _reserve_label_ids(connection: Connection, count: int) -> int:
+def reserve_label_ids(connection: Connection, count: int) -> int:
     """The first of `count` ids that belong to this transaction alone."""
     taken = connection.execute(
         update(counters)

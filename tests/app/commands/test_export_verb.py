@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from app.cli import main
 from app.commands.export import newest_of_each_image, replacing
 from lab.config import RecordConfig, RunConfig
 from lab.datasets.coco import read_coco
+from lab.store.queries import checkpoints, get_run
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run
 from lab.store.store import Store
@@ -116,3 +118,54 @@ def test_a_file_that_could_not_be_finished_leaves_the_old_one(tmp_path: Path):
 
     assert out.read_text(encoding="utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_a_whole_run_goes_into_another_store(
+    store: Store, recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out, there = tmp_path / "run.seglab", tmp_path / "there"
+
+    assert main(["export", "last", str(out), "--checkpoints", "--store", str(store.root)]) == 0
+    assert f"run {recorded}" in capsys.readouterr().err
+    assert main(["import", str(out), "--store", str(there)]) == 0
+    assert f"by-hand ({recorded}) is now in {there}" in capsys.readouterr().out
+    assert main(["import", str(out), "--store", str(there), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["imported"] is False
+    with Store.open(there, read_only=True) as other:
+        assert get_run(other, recorded).config == get_run(store, recorded).config
+        (checkpoint,) = checkpoints(other, recorded)
+        assert checkpoint.path.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run.seglab", "--from", "3"], "with all its labels and steps"),
+        (["run.seglab", "--dropped"], "with all its labels and steps"),
+        (["labels.json", "--checkpoints"], "into a whole run only"),
+    ],
+)
+def test_a_whole_run_takes_no_choice(
+    store: Store,
+    recorded: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    complaint: str,
+):
+    out, *rest = arguments
+    command = ["export", "last", str(tmp_path / out), *rest, "--store", str(store.root)]
+
+    assert main(command) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_what_is_no_run_file_is_refused(
+    tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "a.seglab").write_text("hello")
+
+    for name in ("a.seglab", "nowhere.seglab"):
+        assert main(["import", str(tmp_path / name), "--store", str(store.root)]) == 2
+        assert name in capsys.readouterr().err

@@ -1,0 +1,169 @@
+"""A run as one file, NAME.seglab, that any store can take in.
+
+It is a zip archive of `manifest.json` (format, schema version, run, digest of its rows),
+`store.db` (a complete store with this one run, so that any SQLite reads it and migrations apply to
+it) and `files/` (log and predictions; checkpoints when asked for).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from lab.store.errors import RunNotFound, StoreError
+from lab.store.run_queries import get_run
+from lab.store.runs import delete_run
+from lab.store.schema import newest_version
+from lab.store.store import Store
+from lab.store.transfer import copy_run, is_unfinished, run_digest
+
+FORMAT = 1
+SUFFIX = ".seglab"
+
+
+class BundleError(StoreError):
+    """A file that cannot be written or taken in; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is in the file."""
+
+    format: int
+    schema: int
+    run_id: str
+    name: str
+    digest: str
+    checkpoints: bool
+
+
+def write_bundle(store: Store, run_id: str, out: Path, *, checkpoints: bool = False) -> Manifest:
+    """Write the run to `out`, which is complete when it appears. Images are not part of it."""
+    row = get_run(store, run_id)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+        with Store.open(Path(scratch)) as alone:
+            copy_run(store, alone, row.run_id)
+            digest = run_digest(alone, row.run_id)
+        manifest = Manifest(
+            FORMAT, newest_version(), row.run_id, row.name, digest, checkpoints=checkpoints
+        )
+        temporary = Path(scratch) / "bundle.zip"
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("manifest.json", json.dumps(asdict(manifest), indent=2))
+            archive.write(Path(scratch) / "store.db", "store.db")
+            for path, name in _files(store.run_directory(row.run_id), checkpoints=checkpoints):
+                archive.write(path, f"files/{name}")
+        temporary.replace(out)
+    return manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What the file says it holds.
+
+    Raises:
+        BundleError: it is no run file, or a newer seglab wrote it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            tree = json.loads(archive.read("manifest.json"))
+        found = tree["format"]
+        if isinstance(found, int) and found > FORMAT:
+            raise BundleError(
+                f"{path}: format {found}, this seglab knows up to {FORMAT}; upgrade seglab"
+            )
+        return Manifest(**tree)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"{path}: not a run written by seglab export: {error}") from None
+
+
+def import_bundle(store: Store, path: Path) -> tuple[Manifest, bool]:
+    """Take the run into the store; False = it was there already, with the same content.
+
+    Raises:
+        BundleError: no run file, damaged, or the store has another run of that id.
+        StoreTooNew: a newer seglab wrote it.
+    """
+    manifest = read_manifest(path)
+    directory = store.run_directory(manifest.run_id)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".importing-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=directory.parent) as scratch:
+        _extract(path, Path(scratch))
+        with Store.open(Path(scratch)) as alone:
+            new = not _is_there(store, alone, manifest.run_id, path)
+            if new:
+                copy_run(alone, store, manifest.run_id)
+                _check_copy(store, alone, manifest.run_id, path)
+        _move_files(Path(scratch) / "files", directory)
+    return manifest, new
+
+
+def _is_there(store: Store, alone: Store, run_id: str, path: Path) -> bool:
+    """Whether the store has this very run; what an interrupted import left is deleted."""
+    try:
+        get_run(alone, run_id)
+    except RunNotFound:
+        raise BundleError(f"{path}: damaged: it does not hold run {run_id}") from None
+    try:
+        if is_unfinished(store, run_id):
+            delete_run(store, run_id)
+            return False
+    except RunNotFound:
+        return False
+    if run_digest(store, run_id) != run_digest(alone, run_id):
+        raise BundleError(
+            f"{path}: the store has a run {run_id} with other content (it went on, or masks were "
+            "removed); delete it first (seglab gc RUN --delete), or import into another store"
+        )
+    return True
+
+
+def _check_copy(store: Store, alone: Store, run_id: str, path: Path) -> None:
+    if run_digest(store, run_id) != run_digest(alone, run_id):
+        delete_run(store, run_id)
+        raise BundleError(
+            f"{path}: the copy of run {run_id} differs from the file; nothing is kept"
+        )
+
+
+def _extract(path: Path, directory: Path) -> None:
+    """Unpack what belongs to a run file; every byte is checked against its checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                place = PurePosixPath(member.filename)
+                inside = not place.is_absolute() and ".." not in place.parts
+                if inside and (member.filename == "store.db" or place.parts[0] == "files"):
+                    archive.extract(member, directory)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise BundleError(f"{path}: damaged: {error}") from None
+    if not (directory / "store.db").is_file():
+        raise BundleError(f"{path}: damaged: it has no store.db")
+
+
+def _files(directory: Path, *, checkpoints: bool) -> Iterator[tuple[Path, str]]:
+    """The run's files and their names inside its directory; no temporary ones."""
+    for path in sorted(directory.rglob("*")) if directory.is_dir() else ():
+        name = path.relative_to(directory)
+        wanted = checkpoints or name.parts[0] != "checkpoints"
+        if wanted and path.is_file() and path.suffix != ".tmp":
+            yield path, name.as_posix()
+
+
+def _move_files(source: Path, directory: Path) -> None:
+    """Put files in place that are not there yet."""
+    for path in sorted(source.rglob("*")) if source.is_dir() else ():
+        target = directory / path.relative_to(source)
+        if path.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, target)
