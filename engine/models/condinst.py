@@ -31,6 +31,7 @@ from engine.models.fcos_losses import (
     owners_of,
 )
 from engine.models.placed_convolution import PlacedConvolution
+from engine.models.swin import SwinBackbone, build_swin
 from lab.config import CondInstConfig
 
 PRE_NMS = 1000
@@ -60,12 +61,7 @@ class CondInst(nn.Module):
         self.config = config
         self.arch = architecture_of(config)
         self.num_classes = num_classes
-        self.backbone: Backbone = build_backbone(
-            config.preset,
-            config.width,
-            config.freeze_stages,
-            pretrained=config.backbone_weights is not None,
-        )
+        self.backbone = _backbone_of(config)
         self.pyramid = Pyramid(self.backbone.channels, self.arch)
         if config.backbone_weights is not None:
             path = weights_path(config.backbone_weights)
@@ -276,6 +272,13 @@ class CondInst(nn.Module):
             levels=out.locations.levels[places],
             owners=owners,
         )
+
+
+def _backbone_of(config: CondInstConfig) -> Backbone | SwinBackbone:
+    if config.preset == "swin_t" or config.preset == "swin_b":
+        return build_swin(config.preset, config.freeze_stages)
+    pretrained = config.backbone_weights is not None
+    return build_backbone(config.preset, config.width, config.freeze_stages, pretrained=pretrained)
 
 
 def _boxes(out: Outputs, image: int, places: Tensor) -> Tensor:
