@@ -12,6 +12,7 @@ import typer
 
 from app.commands import (
     clip_report,
+    compare,
     data,
     demo,
     doctor,
@@ -19,8 +20,8 @@ from app.commands import (
     evaluate,
     export,
     gc,
-    jobs,
     import_run,
+    jobs,
     profile,
     queue,
     runs,
@@ -59,6 +60,7 @@ cli.command("sweep")(sweep.sweep)
 cli.command("runs")(runs.runs)
 cli.command("show")(runs.show)
 cli.command("errors")(errors.errors)
+cli.command("compare")(compare.compare)
 cli.command("what-if")(what_if.what_if)
 cli.command("what-if-check")(what_if_check.what_if_check)
 cli.command("evaluate")(evaluate.evaluate)
