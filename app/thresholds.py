@@ -41,7 +41,7 @@ def thresholds_of(config: Mapping[str, Any]) -> Thresholds:
         coupled = float(method.get("coupled_threshold", 0.0))
         kind = "dual" if method.get("ddtf", True) else "coupled"
         return Thresholds(kind, bar, float(method.get("mask_threshold", 0.0)), coupled)
-    if method.get("name") == "supervised":
+    if method.get("name") in ("supervised", "boxinst"):
         return Thresholds("none", 0.0, 0.0, 0.0)
     return Thresholds("class", bar, 0.0, 0.0)
 

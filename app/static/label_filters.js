@@ -17,6 +17,10 @@ export const SORTS = [
   ["score", "class × mask quality"],
   ["uncertainty", "pixel uncertainty"],
   ["true_iou", "true overlap (IoU)"],
+  ["target_iou", "overlap with its own object"],
+  ["mask_score", "mask score of a box"],
+  ["box_score", "box score"],
+  ["pixel_score", "pixel score"],
   ["area", "mask area"],
   ["step", "step"],
 ];

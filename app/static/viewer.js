@@ -181,6 +181,18 @@ function entry(label, onPick) {
   );
 }
 
+/** What only masks made from boxes have. */
+const BOX_SCORES = [
+  ["target_iou", "IoU with its own object"],
+  ["mask_score", "mask score"],
+  ["box_score", "box score"],
+  ["pixel_score", "pixel score"],
+  ["depth_score", "depth score"],
+  ["match_score", "match score"],
+  ["semantic_score", "semantic map"],
+  ["instance_score", "instance map"],
+];
+
 function scoresText(label) {
   const parts = [
     `mask ${score(label.mask_quality)}`,
@@ -189,6 +201,9 @@ function scoresText(label) {
   ];
   if (isNumber(label.uncertainty)) parts.push(`uncertainty ${score(label.uncertainty)}`);
   if (isNumber(label.true_iou)) parts.push(`true IoU ${score(label.true_iou)}`);
+  for (const [name, words] of BOX_SCORES) {
+    if (isNumber(label[name])) parts.push(`${words} ${score(label[name])}`);
+  }
   if (label.label !== label.label_before && isNumber(label.clip_after)) {
     parts.push(
       `CLIP ${score(label.clip_before)} for ${className(label.label_before)}, ${score(label.clip_after)} for ${className(label.label)}`,
