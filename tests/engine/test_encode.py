@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from engine.encode import detach_for_recording, encode, encode_masks, to_image_frame
 from engine.instances import Predictions
-from engine.interfaces import Candidates, ViewGeometry
+from engine.interfaces import BoxScores, Candidates, ViewGeometry
 from lab.datasets.records import DropRule, LabelSource
 
 WHOLE = ViewGeometry(4, 6, False, 1.0, 1.0, 0, 0, 4, 6)
@@ -210,3 +211,36 @@ def test_candidates_on_a_gpu_give_the_same_records():
 
     assert copied.masks == here.masks
     assert copied.boxes.tolist() == here.boxes.tolist()
+
+
+def test_a_mask_of_coarse_cells_is_enlarged_and_ends_at_its_box():
+    """A 2 x 3 map at stride 2, all foreground; the box leaves columns 1..3 of rows 0..2."""
+    coarse = torch.full((1, 2, 3), 5.0)
+    found = replace(
+        candidates(WHOLE, coarse),
+        mask_stride=2,
+        confines=torch.tensor([[1.0, 0.0, 4.0, 3.0]]),
+    )
+
+    (label,) = encode([found], 0.0)
+
+    expected = np.zeros((1, 4, 6), dtype=bool)
+    expected[0, 0:3, 1:4] = True
+    assert np.array_equal(decoded(label), expected)
+
+
+def test_a_mask_made_of_a_box_names_the_annotation_and_ids_stay_exact():
+    """Ids above 2^24 do not fit float32, in which the numbers travel."""
+    scores = BoxScores.of(torch.tensor([1, 0]), mask_score=torch.tensor([0.25, 0.5]))
+    found = replace(
+        candidates(WHOLE, logits((0, 0, 2, 2), (0, 0, 1, 1))),
+        box_scores=scores,
+        annotation_ids=(900_100_002_299, 900_100_002_301),
+    )
+
+    (label,) = encode([found], 0.0)
+
+    assert label.box_scores.target_ids.tolist() == [900_100_002_301, 900_100_002_299]
+    assert label.box_scores.mask_score.tolist() == [0.25, 0.5]
+    assert np.isnan(label.box_scores.depth_score).all()
+    assert encode([candidates(WHOLE, logits((0, 0, 2, 2)))], 0.0)[0].box_scores is None

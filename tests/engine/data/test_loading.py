@@ -19,6 +19,7 @@ from lab.config import ScheduleConfig, StrongViewConfig, ViewConfig
 from lab.datasets import rle
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.records import Annotation, Category, Dataset, ImageRecord
+from lab.datasets.weaken import boxes_only
 
 VIEW = ViewConfig(crop_size=32, eval_size=32, min_scale=0.5, max_scale=1.5)
 PLAIN_VIEW = ViewConfig(crop_size=32, min_scale=1, max_scale=1, flip_probability=0)
@@ -274,3 +275,51 @@ def test_evaluation_can_be_repeated_and_may_be_empty(labeled):
     assert len(loader) == len(first) == 2
     assert all(torch.equal(a.images, b.images) for a, b in zip(first, second, strict=True))
     assert list(EvalLoader(labeled.with_images(()), 32, 4, CPU)) == []
+
+
+def test_a_labelled_view_names_its_image_its_geometry_and_its_targets(labeled):
+    (batch, *_) = make_loader(labeled, unlabeled_from=None).batches()
+
+    found = batch.labeled
+    assert len(found.image_ids) == len(found.geometry) == 2
+    for image_id, ids, target in zip(
+        found.image_ids, found.annotation_ids, found.targets, strict=True
+    ):
+        assert ids == [image_id * 10][: len(target)]  # the crowd beside it is no target
+
+
+def test_boxes_alone_make_targets_without_masks(labeled):
+    (batch, *_) = make_loader(boxes_only(labeled), unlabeled_from=None, view=PLAIN_VIEW).batches()
+
+    assert all(target.masks is None for target in batch.labeled.targets)
+    assert batch.labeled.targets[0].boxes.tolist() == [[6, 4, 20, 16]]
+
+
+def test_whole_images_come_at_one_of_the_sizes_and_are_padded_together(tmp_path, labeled):
+    """24 x 32 images with a short side of 48 or 96: 48 x 64 or 96 x 128."""
+    view = ViewConfig(short_sides=(48, 96), max_side=200, flip_probability=0)
+    sizes = set()
+    for batch in make_loader(labeled, unlabeled_from=None, view=view).batches():
+        shown = [(one.height, one.width) for one in batch.labeled.geometry]
+        sizes |= set(shown)
+        height, width = batch.labeled.weak.shape[2:]
+        assert height % 32 == width % 32 == 0
+        assert height - 32 < max(size[0] for size in shown) <= height
+        assert width - 32 < max(size[1] for size in shown) <= width
+    assert sizes == {(48, 64), (96, 128)}
+
+
+def test_the_longest_side_is_bounded(labeled):
+    view = ViewConfig(short_sides=(96,), max_side=64, flip_probability=0)
+
+    (batch, *_) = make_loader(labeled, unlabeled_from=None, view=view).batches()
+
+    assert {(one.height, one.width) for one in batch.labeled.geometry} == {(48, 64)}
+
+
+def test_evaluation_can_fit_the_short_side(labeled):
+    (batch, *_) = EvalLoader(labeled, 200, 5, CPU, short_side=48)
+    (bounded, *_) = EvalLoader(labeled, 60, 5, CPU, short_side=48)
+
+    assert {(one.height, one.width) for one in batch.geometry} == {(48, 64)}
+    assert {(one.height, one.width) for one in bounded.geometry} == {(45, 60)}
