@@ -31,6 +31,7 @@ from lab.config import (
     ConfigError,
     GuidedDistillationConfig,
     Mask2FormerConfig,
+    MaskTeacherConfig,
     PlDcConfig,
     RunConfig,
     SupervisedConfig,
@@ -114,7 +115,10 @@ class Parts:
             method.judge(survey(predictions, geometry, image_id, source))
             for batch in self._probe_loader
             for predictions, geometry, image_id in zip(
-                network.predict(batch.images), batch.geometry, batch.image_ids, strict=True
+                network.predict(batch.images, one_class_each=True),
+                batch.geometry,
+                batch.image_ids,
+                strict=True,
             )
         ]
         network.module.train(was_training)
@@ -233,7 +237,7 @@ def _placed(network: Segmenter, config: RunConfig, device: torch.device) -> Segm
 def _method_view(config: RunConfig) -> ViewConfig:
     """These papers' strong view has no erasing unless their config says so."""
     method = config.method
-    if not isinstance(method, GuidedDistillationConfig | BoxTeacherConfig) or method.erasing:
+    if not isinstance(method, GuidedDistillationConfig | MaskTeacherConfig) or method.erasing:
         return config.view
     return config.view.model_copy(
         update={"strong": config.view.strong.model_copy(update={"erasing": False})}

@@ -178,8 +178,14 @@ class Segmenter(Protocol):
         """
         ...
 
-    def predict(self, images: Tensor) -> list[Predictions]:
-        """Candidates per image, best first, mask logits at input resolution. No gradient."""
+    def predict(self, images: Tensor, *, one_class_each: bool = False) -> list[Predictions]:
+        """Candidates per image, best first, mask logits at input resolution. No gradient.
+
+        Args:
+            one_class_each: only candidates under their own best class; no mask is made of others.
+                For AP, one object may count under several classes. As pseudo-labels, two of them
+                could be kept below a class threshold of one half, and corrected to the same class.
+        """
         ...
 
 

@@ -172,9 +172,9 @@ class TimedSegmenter:
         with self.timer.section(Section.LOSSES):
             return self.inner.losses(images, targets, doubtful)
 
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def predict(self, images: Tensor, *, one_class_each: bool = False) -> list[Predictions]:
         with self.timer.section(Section.TEACHER):
-            return self.inner.predict(images)
+            return self.inner.predict(images, one_class_each=one_class_each)
 
 
 @dataclass(frozen=True)

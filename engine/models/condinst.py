@@ -153,7 +153,7 @@ class CondInst(nn.Module):
         return Proposed(found, out.mask_features, draw)
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def predict(self, images: Tensor, *, one_class_each: bool = False) -> list[Predictions]:
         """Up to `max_detections` candidates per image after class-wise non-maximum suppression.
 
         A location is a candidate for every class whose probability times box quality is above
@@ -164,6 +164,9 @@ class CondInst(nn.Module):
         found = []
         for b in range(len(images)):
             places, labels = self._select(out, b, suppress=True)
+            if one_class_each:
+                own = out.class_logits[b, places].argmax(dim=1) == labels
+                places, labels = places[own], labels[own]
             found.append(self._proposals(out, b, places, labels, nobody[places]))
         image_of = torch.cat([torch.full_like(one.places, b) for b, one in enumerate(found)])
         places = torch.cat([one.places for one in found])

@@ -116,22 +116,25 @@ class Mask2Former(nn.Module):
         ).weighted(self.weights)
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> list[Predictions]:
+    def predict(self, images: Tensor, *, one_class_each: bool = False) -> list[Predictions]:
         """The `max_detections` most probable (query, class) pairs of each image, best first.
 
-        A query can answer under several classes, as the authors evaluate it; pseudo-labels take
-        its best class only.
+        A query can answer under several classes, as the authors evaluate it. With
+        `one_class_each` those pairs are left out in which it is not the query's best class.
         """
         out = self(images)
         logits = out.class_logits[-1]
         probs = logits.softmax(dim=2)[..., :-1]
         size = images.shape[-2:]
+        masks = out.mask_logits[-1].float()
         return [
-            self._rank(probs[b], logits[b, :, :-1], out.mask_logits[-1][b].float(), size)
+            self._rank(probs[b], logits[b, :, :-1], masks[b], size, one_class_each)
             for b in range(len(images))
         ]
 
-    def _rank(self, probs: Tensor, logits: Tensor, masks: Tensor, size: torch.Size) -> Predictions:
+    def _rank(
+        self, probs: Tensor, logits: Tensor, masks: Tensor, size: torch.Size, one_class_each: bool
+    ) -> Predictions:
         """One image: (Q, C) probabilities and logits, (Q, h, w) mask logits."""
         masks = functional.interpolate(
             masks[None], size=tuple(size), mode="bilinear", align_corners=False
@@ -139,6 +142,9 @@ class Mask2Former(nn.Module):
         count = min(self.config.max_detections, probs.numel())
         quality, pairs = probs.flatten().topk(count)
         queries, labels = pairs // self.num_classes, pairs % self.num_classes
+        if one_class_each:
+            own = logits[queries].argmax(dim=1) == labels
+            quality, queries, labels = quality[own], queries[own], labels[own]
         scores = quality * mask_quality(masks)[queries]
         order = scores.argsort(descending=True, stable=True)
         queries = queries[order]

@@ -27,7 +27,7 @@ def survey_batch(teacher: Segmenter, batch: UnlabeledBatch) -> list[Candidates]:
     """What the teacher, in evaluation mode, finds in the weak views."""
     if teacher.module.training:
         teacher.module.eval()
-    found = teacher.predict(batch.weak)
+    found = teacher.predict(batch.weak, one_class_each=True)
     views = zip(found, batch.geometry, batch.image_ids, strict=True)
     return [survey(*view, source=LabelSource.PSEUDO) for view in views]
 
@@ -37,7 +37,7 @@ def survey(
     predictions: Predictions, geometry: ViewGeometry, image_id: int, source: LabelSource
 ) -> Candidates:
     """Candidates with their scores, not judged yet: all kept, no class corrected."""
-    predictions = confine(one_class_each(predictions), geometry)
+    predictions = confine(predictions, geometry)
     quality = mask_quality(predictions.mask_logits)
     teacher = _probability(teacher_probabilities(predictions.class_logits), predictions.labels)
     unknown = torch.full_like(teacher, torch.nan)
@@ -59,17 +59,6 @@ def survey(
         uncertainty=mean_uncertainty(quality),
         weights=torch.ones_like(teacher),
     )
-
-
-def one_class_each(predictions: Predictions) -> Predictions:
-    """Only the predictions of their own best class.
-
-    A host may predict one object under several classes. Below a class threshold of one half two
-    of them could be kept, and corrected to the same class: the papers' softmax with a high
-    threshold rules that out, a sigmoid head does not.
-    """
-    best = predictions.class_logits.argmax(dim=1)
-    return predictions[predictions.labels == best]
 
 
 def confine(predictions: Predictions, geometry: ViewGeometry) -> Predictions:

@@ -136,6 +136,18 @@ def test_predictions_come_best_first_at_input_resolution(network):
         torch.testing.assert_close(chosen, found.class_quality)
 
 
+def test_an_object_predicted_under_two_classes_is_one_candidate_for_pseudo_labels():
+    torch.manual_seed(0)
+    network = CondInst(CondInstConfig(width=8, score_floor=0.001), num_classes=3).eval()
+    images = torch.rand(2, 3, SIZE, SIZE)
+    pseudo_labels = network.predict(images, one_class_each=True)
+
+    for found, best in zip(network.predict(images), pseudo_labels, strict=True):
+        own = found.labels == found.class_logits.argmax(dim=1)
+        assert 0 < own.sum() < len(found)
+        torch.testing.assert_close(vars(best), vars(found[own]))
+
+
 def test_an_image_in_which_nothing_is_found_gives_an_empty_prediction():
     torch.manual_seed(0)
     silent = CondInst(CondInstConfig(width=8, score_floor=0.99), num_classes=3).eval()

@@ -22,7 +22,6 @@ from engine.pseudo_labels.candidates import (
     judge,
     kept_rows,
     label_stats,
-    one_class_each,
     pseudo_targets,
     survey,
     weighted,
@@ -334,18 +333,3 @@ def test_kept_rows_are_what_indexing_by_the_mask_gives(kept: list[list[bool]]):
     if candidates:
         rows = kept_rows(candidates)
         assert [r.tolist() for r in rows] == [c.kept.nonzero()[:, 0].tolist() for c in candidates]
-
-
-def test_an_object_predicted_under_two_classes_is_one_candidate():
-    logits = torch.tensor([[0.9, 0.4], [0.9, 0.4], [-1.0, 0.2]])
-    found = Predictions(
-        boxes=torch.tensor([[0.0, 0.0, 4.0, 4.0]] * 3),
-        scores=torch.tensor([0.7, 0.6, 0.5]),
-        labels=torch.tensor([0, 1, 1]),
-        class_quality=torch.tensor([0.71, 0.6, 0.55]),
-        class_logits=logits,
-        mask_logits=torch.zeros(3, 4, 4),
-    )
-
-    assert one_class_each(found).scores.tolist() == pytest.approx([0.7, 0.5])
-    assert len(one_class_each(found[:0])) == 0
