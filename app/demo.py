@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.launch import find_fork_point, start_run
-from app.worker_slots import Watch, run_in_slots
-from lab.config import RunConfig, SupervisedConfig, load_run_config
+from app.sweep import Task, tasks_of, train_sweep
+from app.sweep_plan import PlannedRun
+from app.worker_slots import Watch
+from lab.config import GuidedDistillationConfig, PlDcConfig, RunConfig, load_run_config
 from lab.store.store import Store
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
@@ -34,6 +35,13 @@ class Plan:
     @property
     def fork_step(self) -> int:
         return self.burn_in.schedule.max_steps
+
+    def runs(self) -> list[PlannedRun]:
+        """As a sweep over one seed, which goes on where it was interrupted."""
+        return [
+            PlannedRun(config.name, (), config.seed, config, self.burn_in)
+            for config in self.continuations
+        ]
 
 
 class DemoFailed(RuntimeError):
@@ -71,48 +79,34 @@ def train_demo(
     *,
     slots: int,
     command: Sequence[str],
-    watch: Callable[[Mapping[str, str]], Watch],
+    watch: Callable[[Sequence[Task]], Watch],
 ) -> list[str]:
-    """Train the plan; return the ids of the continuations, the simplest first.
+    """Train what the store does not have yet; return the ids of the continuations, simplest first.
 
     Args:
         slots: how many runs train at the same time, one thread each.
-        watch: shows progress; given the names of runs by id.
+        watch: shows progress; given what there is to do.
 
     Raises:
-        DemoFailed: a run failed or was stopped.
+        DemoFailed: a run failed.
+        LaunchError: another process trains a run of the demo at the moment.
     """
-    first = start_run(store, plan.burn_in, command=command)
-    _train(store, {first: plan.burn_in.name}, slots, watch)
-    fork = find_fork_point(store, f"{first}@{plan.fork_step}")
-    names = {
-        start_run(store, config, command=command, fork=fork): config.name
-        for config in plan.continuations
-    }
-    _train(store, names, slots, watch)
-    *semi_supervised, supervised = names
+    runs = plan.runs()
+    with watch(tasks_of(store, runs)) as look:
+        failures = train_sweep(store, runs, slots=slots, command=command, look=look)
+    for failure in failures:
+        raise DemoFailed(f"{failure.name} ({failure.run_id}): {failure.reason}: see {failure.log}")
+    ids = [task.row.run_id for task in tasks_of(store, runs)[1:] if task.row is not None]
+    *semi_supervised, supervised = ids
     return [supervised, *semi_supervised]
 
 
 def _burn_in_steps(config: RunConfig) -> int:
-    """0 for a method without a teacher."""
-    return 0 if isinstance(config.method, SupervisedConfig) else config.method.burn_in_steps
+    """0 for a method without a burn-in."""
+    method = config.method
+    return method.burn_in_steps if isinstance(method, PlDcConfig | GuidedDistillationConfig) else 0
 
 
 def _with_burn_in(shared: Mapping[str, Any], path: Path, fork_step: int) -> dict[str, Any]:
     has_teacher = _burn_in_steps(load_run_config(path)) > 0
     return dict(shared) | ({"method.burn_in_steps": fork_step} if has_teacher else {})
-
-
-def _train(
-    store: Store,
-    names: Mapping[str, str],
-    slots: int,
-    watch: Callable[[Mapping[str, str]], Watch],
-) -> None:
-    with watch(names) as look:
-        codes = run_in_slots(store, list(names), slots=slots, look=look)
-    for run_id, code in codes.items():
-        if code != 0:
-            log = store.run_directory(run_id) / "output.txt"
-            raise DemoFailed(f"{names[run_id]} ({run_id}) ended with exit code {code}: see {log}")

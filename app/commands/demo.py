@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.options import Json, StoreRoot
-from app.commands.runs import steps_done
+from app.commands.sweep_progress import stop_runs_on_signals, watch_sweep
 from app.commands.terminal import (
     CommandFailed,
     duration,
@@ -29,13 +25,11 @@ from app.commands.terminal import (
 )
 from app.demo import DemoFailed, Plan, plan_demo, train_demo
 from app.demo_report import Comparison, EqualRecall, Outcome, compare
-from app.worker_slots import Look, Watch
+from app.sweep import Task
+from app.worker_slots import Watch
 from lab.analysis.what_if import JUDGED
-from lab.store.queries import RunRow
 from lab.store.store import Store, default_root
 
-LINE_SECONDS = 15.0
-"""Between lines of progress where there is no terminal."""
 DEFAULT_SLOTS = min(2, os.cpu_count() or 1)
 
 
@@ -52,16 +46,25 @@ def demo(
     store_root: StoreRoot = None,
     json: Json = False,
 ) -> None:
-    """Train supervised, single-threshold and PL-DC on generated images; compare them."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the runs, as Ctrl-C does
+    """Train supervised, single-threshold and PL-DC on generated images; compare them.
+
+    Interrupted, it goes on where it stopped when it is started again.
+    """
+    stop_runs_on_signals()
     started = time.monotonic()
     plan = plan_demo(burn_in=burn_in, steps=steps)
     with Store.open(store_root or default_root()) as store:
-        _announce(plan)
+
+        def watch(tasks: Sequence[Task]) -> Watch:
+            _announce(plan, tasks)
+            return watch_sweep(tasks, slots)
+
         try:
             run_ids = train_demo(store, plan, slots=slots, command=sys.argv, watch=watch)
         except DemoFailed as error:
             raise CommandFailed(str(error)) from None
+        except KeyboardInterrupt:
+            raise CommandFailed("stopped; the same command goes on from there") from None
         result = compare(store, run_ids, plan.fork_step)
     if json:
         say_json(result)
@@ -106,62 +109,18 @@ def equal_recall_in_words(equal: EqualRecall) -> str:
     )
 
 
-def watch(names: Mapping[str, str]) -> Watch:
-    """Bars in a terminal, plain lines elsewhere; on stderr, so that JSON stays alone."""
-
-    console = Console(stderr=True)
-    return _bars(names, console) if console.is_terminal else _lines()
-
-
-@contextmanager
-def _bars(names: Mapping[str, str], console: Console) -> Iterator[Look]:
-    columns = (
-        TextColumn("{task.description:30}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as progress:
-        tasks = {
-            run_id: progress.add_task(name, total=None, note="waiting")
-            for run_id, name in names.items()
-        }
-
-        def look(rows: Mapping[str, RunRow]) -> None:
-            for run_id, row in rows.items():
-                progress.update(
-                    tasks[run_id], completed=steps_done(row), total=row.max_steps, note=_state(row)
-                )
-
-        yield look
-
-
-@contextmanager
-def _lines() -> Iterator[Look]:
-    last = {"at": time.monotonic()}
-
-    def look(rows: Mapping[str, RunRow]) -> None:
-        if time.monotonic() - last["at"] < LINE_SECONDS:
-            return
-        last["at"] = time.monotonic()
-        for row in rows.values():
-            if row.status == "running":
-                note(f"{row.name}: step {steps_done(row)}/{row.max_steps}  {_state(row)}")
-
-    yield look
-
-
-def _announce(plan: Plan) -> None:
+def _announce(plan: Plan, tasks: Sequence[Task]) -> None:
+    done = sum(task.is_done for task in tasks)
+    if done == len(tasks):
+        note(
+            "all runs of the demo are in the store already; --store DIR trains them anew elsewhere"
+        )
+        return
     names = ", ".join(config.name for config in plan.continuations)
     last = plan.continuations[0].schedule.max_steps
     note(f"{plan.fork_step} supervised steps, then {names} from there to step {last}")
-
-
-def _state(row: RunRow) -> str:
-    if row.status != "running":
-        return row.status
-    return "" if row.best_ap != row.best_ap else f"AP {row.best_ap:.1f}"
+    if any(task.row is not None for task in tasks):
+        note(f"going on where it stopped: {done} of {len(tasks)} runs are finished")
 
 
 def _scores(one: Outcome) -> tuple[object, ...]:

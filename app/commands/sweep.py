@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 
 from app.commands.export import replacing
 from app.commands.options import Json, Overrides, StoreRoot, open_reader
-from app.commands.sweep_progress import watch_sweep
+from app.commands.sweep_progress import stop_runs_on_signals, watch_sweep
 from app.commands.terminal import (
     CommandFailed,
     WrongUse,
@@ -136,9 +135,7 @@ def _plan(
 
 
 def _train(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> list[Failure]:
-    for number in (signal.SIGTERM, signal.SIGHUP):  # stop the runs, as Ctrl-C does
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-            signal.signal(number, signal.default_int_handler)
+    stop_runs_on_signals()
     with Store.open(store_root or default_root()) as store:
         tasks = tasks_of(store, plan)
         note(_in_words(tasks, slots))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,16 @@ from app.sweep_outlook import Outlook, outlook
 from app.worker_slots import Look, Watch
 from lab.store.queries import RunRow
 
-LINE_SECONDS = 30.0
+LINE_SECONDS = 15.0
 """Between lines of progress where there is no terminal."""
 FINAL = ("finished", "failed", "stopped")
+
+
+def stop_runs_on_signals() -> None:
+    """Being asked to end, or losing the terminal, stops the runs as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def watch_sweep(tasks: Sequence[Task], slots: int) -> Watch:
@@ -36,7 +44,7 @@ def _bars(tasks: Sequence[Task], slots: int, console: Console) -> Iterator[Look]
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as progress:
-        whole = progress.add_task("sweep", total=None, note="")
+        whole = progress.add_task("all runs", total=None, note="")
         bars: dict[str, TaskID] = {}
         ends = _Ends(progress.console.print)
 
