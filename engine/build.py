@@ -31,6 +31,7 @@ from lab.config import (
     ConfigError,
     GuidedDistillationConfig,
     Mask2FormerConfig,
+    MaskTeacherConfig,
     PlDcConfig,
     RunConfig,
     SupervisedConfig,
@@ -236,7 +237,7 @@ def _placed(network: Segmenter, config: RunConfig, device: torch.device) -> Segm
 def _method_view(config: RunConfig) -> ViewConfig:
     """These papers' strong view has no erasing unless their config says so."""
     method = config.method
-    if not isinstance(method, GuidedDistillationConfig | BoxTeacherConfig) or method.erasing:
+    if not isinstance(method, GuidedDistillationConfig | MaskTeacherConfig) or method.erasing:
         return config.view
     return config.view.model_copy(
         update={"strong": config.view.strong.model_copy(update={"erasing": False})}

@@ -2,10 +2,10 @@
 
 The paper's argument, and where each part of it is below:
   some masks of a box-supervised network are already good;
-  each box picks the detection that stands for it (BPMA)    -> match_detections
+  each box picks the detection that stands for it (BPMA)    -> box_assignment.match_detections
   how good a mask is can be read off its pixels             -> mask_aware_score
-  a student learns from masks as far as they are good       -> pseudo_mask_loss
-  ... and from their outlines, once these are smoothed      -> mask_affinity
+  a student learns from masks as far as they are good       -> losses.pseudo_mask.pseudo_mask_loss
+  ... and from their outlines, once these are smoothed      -> losses.pseudo_mask.mask_affinity
   the teacher is the student's average, and sees the image
   without the jitter that the student has to cope with      -> losses
 """
@@ -14,25 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
-from torchvision.ops import box_iou
 
-from engine.box_host import BoxHost, MaskSamples, Proposals, Proposed
+from engine.box_host import BoxHost, Proposals
 from engine.interfaces import Batch, BoxScores, Candidates, LabeledBatch, Losses
-from engine.losses.box_supervision import (
-    box_mask_losses,
-    filled_targets,
-    grown,
-    image_affinity,
-)
-from engine.losses.dice import squared_dice
-from engine.losses.pairwise import Affinity, Offset, build_affinity, edge_costs, ends
-from engine.pseudo_labels.box_labels import box_labels
+from engine.losses.box_supervision import box_mask_losses, filled_targets, image_affinity
+from engine.losses.pseudo_mask import pseudo_mask_losses
+from engine.pseudo_labels.box_assignment import match_batch
+from engine.pseudo_labels.box_labels import box_labels, label_stats
 from engine.pseudo_labels.ema import warmed_up_decay
+from engine.pseudo_labels.quality import pixel_score
 from engine.pseudo_labels.teacher_view import ask_teacher
 from lab.config import BoxTeacherConfig
 
@@ -82,19 +74,11 @@ class BoxTeacher:
         inside = boxes[samples.targets]
         colours = image_affinity(labeled.weak, labeled.geometry, stride, config.box_loss)
         pseudo = self.pseudo_masks(labeled, boxes)
-        quality = pseudo.quality[samples.targets]
-        outlines = mask_affinity(pseudo.masks, config.affinity_threshold, config.box_loss.dilation)
-        pixel = pseudo_mask_loss(samples, pseudo.masks, quality)
-        affinity = pseudo_affinity_loss(samples, inside, outlines, quality)
-        weight = grown(step, config.warmup_steps)
         masks = box_mask_losses(samples, inside, colours, config.box_loss, step)
         return Losses(
             sup=taught.losses | masks,
-            unsup={
-                "pixel": weight * config.pixel_weight * pixel,
-                "affinity": weight * config.affinity_weight * affinity,
-            },
-            stats=_stats(pseudo),
+            unsup=pseudo_mask_losses(samples, inside, pseudo.masks, pseudo.quality, config, step),
+            stats=label_stats(pseudo.candidates, pseudo.quality),
             candidates=pseudo.candidates,
         )
 
@@ -137,46 +121,11 @@ class BoxTeacher:
         """Binary masks of some targets of an image, and how good they are."""
         probs, threshold = logits.float().sigmoid(), self.config.pixel_threshold
         counted = inside if self.config.confidence == "paper" else None
-        pixel_score, score = mask_aware_score(made_of.scores, probs, counted, threshold)
+        sureness, score = mask_aware_score(made_of.scores, probs, counted, threshold)
         scores = BoxScores.of(
-            targets, box_score=made_of.scores, pixel_score=pixel_score, mask_score=score
+            targets, box_score=made_of.scores, pixel_score=sureness, mask_score=score
         )
         return ((probs > threshold) & inside).float(), scores
-
-
-def match_batch(
-    found: Proposed, batch: LabeledBatch, min_iou: float, min_score: float
-) -> list[Tensor]:
-    """Per image the detection of each of its N targets, -1 without one. (N,) int64 each."""
-    device = batch.weak.device
-    rows = []
-    for proposals, target in zip(found.images, batch.targets, strict=True):
-        ious = box_iou(proposals.boxes, target.boxes)
-        ious = ious.masked_fill((proposals.scores < min_score)[:, None], -1)
-        matched = match_detections(ious.nan_to_num(0).cpu().numpy(), min_iou)
-        rows.append(torch.from_numpy(matched).to(device))
-    return rows
-
-
-def match_detections(ious: NDArray[np.floating], min_iou: float = 0.5) -> NDArray[np.int64]:
-    """BPMA: the detection that stands for each target.
-
-    Detections choose in order, best score first: each takes the target not yet taken whose box
-    overlaps its own most, if the IoU is at least `min_iou`. Classes are not compared.
-    Authors: a target given to detection 0 can be taken again. Here: it cannot.
-
-    Args:
-        ious: (D, N), detections in the order of their scores.
-
-    Returns:
-        (N,) index of a detection, -1 for none.
-    """
-    of_target = np.full(ious.shape[1], -1, np.int64)
-    for detection, row in enumerate(ious):
-        free = np.where(of_target < 0, row, -1.0)
-        if free.size and free.max() >= min_iou:
-            of_target[free.argmax()] = detection
-    return of_target
 
 
 def mask_aware_score(
@@ -194,74 +143,6 @@ def mask_aware_score(
     Returns:
         (N,) mean probability of the mask's pixels, 0 without any, and (N,) score in [0, 1].
     """
-    counted = probs > pixel_threshold
-    if inside is not None:
-        counted = counted & inside
-    pixel_score = (probs * counted).sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1)
+    sureness = pixel_score(probs, inside, pixel_threshold)
     box_score = scores.sqrt() if inside is None else scores
-    return pixel_score, (box_score * pixel_score).sqrt()
-
-
-def pseudo_mask_loss(samples: MaskSamples, masks: Tensor, quality: Tensor) -> Tensor:
-    """Dice against the pseudo mask of each sample's target, weighted by its quality. -> ()
-
-    The mean is over the samples whose quality is above 0; it is 0 when there are none.
-
-    Args:
-        masks: (N, h, w) of all targets.
-        quality: (S,) of each sample's target.
-    """
-    dice = squared_dice(samples.logits.sigmoid(), masks[samples.targets])
-    return weighted_mean(dice, quality)
-
-
-def mask_affinity(masks: Tensor, threshold: float, dilation: int) -> Affinity:
-    """Neighbours that a pseudo mask puts together: P(same label) of the smoothed mask.
-
-    (N, h, w) -> edges of N maps. Smoothing takes half of a 3 x 3 mean (zeros beyond the edge
-    count), so that a wrong pixel at an outline joins nothing for sure.
-    """
-    smooth = smoothed(masks)
-
-    def alike(offset: Offset) -> Tensor:
-        first, second = ends(smooth, offset)
-        return first * second + (1 - first) * (1 - second) >= threshold
-
-    return build_affinity(alike, dilation)
-
-
-def smoothed(masks: Tensor) -> Tensor:
-    """The mean of a mask and its 3 x 3 average. (N, h, w) -> (N, h, w)"""
-    return (masks + functional.avg_pool2d(masks[:, None], 3, stride=1, padding=1)[:, 0]) / 2
-
-
-def pseudo_affinity_loss(
-    samples: MaskSamples, inside: Tensor, outlines: Affinity, quality: Tensor
-) -> Tensor:
-    """Mean edge cost of each sample under its target's pseudo mask, weighted as above. -> ()
-
-    Args:
-        inside: (S, h, w) filled boxes: an edge starts inside.
-        outlines: over all targets.
-        quality: (S,)
-    """
-    cost, count = edge_costs(samples.logits, inside, outlines, samples.targets)
-    return weighted_mean(cost / count.clamp(min=1), quality)
-
-
-def weighted_mean(losses: Tensor, quality: Tensor) -> Tensor:
-    """sum(q l) / #(q > 0); 0 with its graph where nothing counts. (S,), (S,) -> ()"""
-    return (quality * losses).sum() / (quality > 0).sum().clamp(min=1)
-
-
-def _stats(pseudo: PseudoMasks) -> dict[str, Tensor | float]:
-    """How many targets have a mask, and how good these say they are."""
-    total = len(pseudo.quality)
-    made = sum(len(one.labels) for one in pseudo.candidates)
-    images = max(1, len(pseudo.candidates))
-    stats: dict[str, Tensor | float] = {"pseudo/kept_per_image": made / images}
-    if total:
-        stats["pseudo/masked_targets"] = made / total
-    if made:
-        stats["pseudo/mask_score"] = pseudo.quality.sum() / made
-    return stats
+    return sureness, (box_score * sureness).sqrt()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -73,3 +75,19 @@ def box_labels(
         confines=target.boxes,
         mask_stride=stride,
     )
+
+
+def label_stats(candidates: Sequence[Candidates], quality: Tensor) -> dict[str, Tensor | float]:
+    """How many targets of a batch have a mask, and how good these are said to be.
+
+    Args:
+        candidates: per image the masks that were made.
+        quality: (N,) of all targets, 0 without a mask.
+    """
+    total, made = len(quality), sum(len(one.labels) for one in candidates)
+    stats: dict[str, Tensor | float] = {"pseudo/kept_per_image": made / max(1, len(candidates))}
+    if total:
+        stats["pseudo/masked_targets"] = made / total
+    if made:
+        stats["pseudo/mask_score"] = quality.sum() / made
+    return stats

@@ -38,6 +38,23 @@ def mask_quality(mask_logits: Tensor) -> Tensor:
     return total / (inside.sum(dim=(1, 2)) + EPS)
 
 
+def pixel_score(probs: Tensor, inside: Tensor | None = None, threshold: float = 0.5) -> Tensor:
+    """Mean probability of the pixels above a threshold; 0 where there is none.
+
+    Args:
+        probs: (N, H, W) in [0, 1].
+        inside: (N, H, W) bool: only these pixels count; None = all.
+        threshold: in [0, 1), exclusive.
+
+    Returns:
+        (N,) 0 or above the threshold.
+    """
+    counted = probs > threshold
+    if inside is not None:
+        counted = counted & inside
+    return (probs * counted).sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1)
+
+
 def soft_area(mask_logits: Tensor) -> Tensor:
     """Sum of the foreground probabilities: the size gate of GuidedDistillation.
 

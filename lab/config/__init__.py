@@ -11,6 +11,7 @@ from lab.config.box_method import (
     BoxLossConfig,
     BoxMethodConfig,
     BoxTeacherConfig,
+    MaskTeacherConfig,
 )
 from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, StrongViewConfig, ViewConfig
 from lab.config.fields import ConfigError, Frozen
@@ -49,6 +50,7 @@ __all__ = [
     "GuidedDistillationConfig",
     "HostConfig",
     "Mask2FormerConfig",
+    "MaskTeacherConfig",
     "MethodConfig",
     "PlDcConfig",
     "RecordConfig",
