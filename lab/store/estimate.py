@@ -21,8 +21,8 @@ SHARE_ABOVE = (1.0, 1.0, 0.96, 0.58, 0.35, 0.11, 0.0)
 """Share of those candidates that reach a class quality."""
 RLE_BYTES_PER_PIXEL = 3.3
 """Bytes of a compressed mask per pixel of the root of its area."""
-CURVES = {"with a teacher": 23, "without": 11}
-"""Scalars per recorded step, the machine's included."""
+CURVES, CURVES_OF_A_TEACHER = 10, 9
+"""Scalars per recorded step, the machine's included; so many more once a teacher teaches."""
 BYTES_PER_PARAMETER = 16.2
 """In a checkpoint: student, teacher and two moments of the optimiser, four bytes each."""
 MILLION_PARAMETERS = {"r50": 34.0, "r101": 53.0, "swin_t": 38.0, "swin_s": 60.0, "swin_b": 97.0}
@@ -62,14 +62,14 @@ def estimate_run(config: RunConfig, size: DatasetSize) -> SizeEstimate:
     probes = 2 * record.probe_images * (schedule.max_steps // record.probe_every + 2)
     side = RLE_BYTES_PER_PIXEL * size.mean_side
     masks = (kept_sets + probes) * per_image
-    names = CURVES["with a teacher" if sets else "without"]
+    points = CURVES * schedule.max_steps + CURVES_OF_A_TEACHER * teaching_steps(config)
     predictions = 2 * size.val_images * 2 * per_image * (PREDICTION_BYTES + side)
     truths = (size.train_images + size.val_images) * size.instances_per_image
     return SizeEstimate(
         labels=round((sets + probes) * per_image),
         masks=mask_bytes(round(masks), masks * side),
         scores=score_bytes((sets + probes) * per_image, sets + probes),
-        curves=round(BYTES_PER_SCALAR * names * schedule.max_steps / record.scalars_every),
+        curves=round(BYTES_PER_SCALAR * points / record.scalars_every),
         checkpoints=round(checkpoint_bytes(config) * num_checkpoints(config)),
         predictions=round(predictions),
         dataset=round(
@@ -85,13 +85,17 @@ def candidates_per_image(config: RunConfig, size: DatasetSize) -> float:
     return min(wanted, config.host.max_detections)
 
 
+def teaching_steps(config: RunConfig) -> int:
+    """Steps in which a teacher makes pseudo-labels."""
+    if config.method.name in ("supervised", "boxinst"):
+        return 0
+    return config.schedule.max_steps - int(getattr(config.method, "burn_in_steps", 0))
+
+
 def recorded_sets(config: RunConfig) -> tuple[int, int]:
     """Images times steps of which pseudo-labels are recorded, and of which masks are kept too."""
-    record, schedule, method = config.record, config.schedule, config.method
-    if method.name in ("supervised", "boxinst"):
-        return 0, 0
-    steps = schedule.max_steps - int(getattr(method, "burn_in_steps", 0))
-    semi = hasattr(method, "unsup_weight")
+    record, schedule, steps = config.record, config.schedule, teaching_steps(config)
+    semi = hasattr(config.method, "unsup_weight")
     images = schedule.unlabeled_batch if semi else schedule.labeled_batch
     return images * -(-steps // record.every), images * -(-steps // (record.every * record.keep))
 
