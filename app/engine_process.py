@@ -50,7 +50,7 @@ def clip_report_command(
 
 
 def run_in_foreground(command: Sequence[str], *, all_to_stderr: bool = False) -> int:
-    """Run to the end and return the exit code (1 when a signal killed the process).
+    """Run to the end and return the exit code, negative when a signal killed the process.
 
     The process has a session of its own, so Ctrl-C reaches it exactly once: passed on by us,
     as SIGTERM and SIGHUP are. It then saves a checkpoint and stops by itself.
@@ -65,8 +65,7 @@ def run_in_foreground(command: Sequence[str], *, all_to_stderr: bool = False) ->
         ) as process,
         _passing_signals_to(process),
     ):
-        code = process.wait()
-    return code if code >= 0 else 1
+        return process.wait()
 
 
 def capture(command: Sequence[str]) -> tuple[int, str]:

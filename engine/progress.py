@@ -64,5 +64,18 @@ class StepProgress:
         if now - self.last_line >= PLAIN_INTERVAL or done == self.total:
             self.last_line = now
             left = (now - self.began) / max(1, done - self.start) * (self.total - done)
-            line = f"{self.title}: {done}/{self.total}, ETA {left:.0f} s, {note}"
+            parts = (f"{self.title}: {done}/{self.total}", f"ETA {in_words(left)}", note)
+            line = ", ".join(part for part in parts if part)
             print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def in_words(seconds: float) -> str:
+    """ "45 s", "12 min", "3 h 05 min", "2 days 4 h"."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{hours // 24} days {hours % 24} h"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.commands.options import Json, StoreRoot
-from app.commands.terminal import say, say_json, say_table
+from app.commands.terminal import CommandFailed, WrongUse, counted, say, say_json, say_table
 from lab.config import ShapesConfig, load_run_config
 from lab.datasets.check import check_coco
 from lab.datasets.load import class_frequencies, load_dataset
@@ -31,16 +31,22 @@ def check(
 ) -> None:
     """Look for everything that makes training or evaluation go wrong, and say what to do.
 
-    The exit code is 1 when there is an error, 0 with warnings and notes alone.
+    The exit code is 1 when there is an error in them, 0 with warnings and notes alone.
     """
+    if not file.is_file():
+        raise WrongUse(f"{file}: there is no such file")
+    if not images.is_dir():
+        raise WrongUse(f"{images}: is not a directory")
     report = check_coco(file, images)
     errors = [issue for issue in report.issues if issue.severity == "error"]
     if json:
         say_json(report)
     else:
         for issue in report.issues:
-            say(f"{issue.severity}: {issue.where}: {issue.message} ({issue.count} times)")
-        say(f"{file}: {len(errors)} errors, {len(report.issues) - len(errors)} warnings and notes")
+            again = f" ({issue.count} times)" if issue.count > 1 else ""
+            say(f"{issue.severity}: {issue.where}: {issue.message}{again}")
+        others = len(report.issues) - len(errors)
+        say(f"{file}: {counted(len(errors), 'error')}, {counted(others, 'other finding')}")
     raise typer.Exit(1 if errors else 0)
 
 
@@ -55,7 +61,10 @@ def make(
 ) -> None:
     """Generate the shapes dataset (COCO json, PNG images, depth maps); reused when it is there."""
     config = ShapesConfig(num_train=num_train, num_val=num_val, image_size=image_size, seed=seed)
-    train, val = make_shapes(config, out)
+    try:
+        train, val = make_shapes(config, out)
+    except OSError as error:
+        raise CommandFailed(f"{out}: cannot be written: {error.strerror or error}") from None
     if json:
         say_json({"directory": out, "train": _counts(train), "val": _counts(val)})
     else:

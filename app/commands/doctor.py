@@ -15,7 +15,7 @@ from typing import Literal
 import typer
 
 from app.commands.options import Json, StoreRoot
-from app.commands.terminal import say_json, say_table
+from app.commands.terminal import counted, say_json, say_table
 from lab.store.queries import store_sizes
 from lab.store.store import Store, StoreError, default_root
 
@@ -102,7 +102,7 @@ def check_store(root: Path) -> Finding:
     except StoreError as error:
         return Finding("store", "broken", str(error))
     runs, size = len(sizes.runs), sizes.database_bytes / GIB
-    return Finding("store", "ok", f"{root}: {runs} runs, {size:.2f} GiB of database")
+    return Finding("store", "ok", f"{root}: {counted(runs, 'run')}, {size:.2f} GiB of database")
 
 
 def check_disk(root: Path) -> Finding:

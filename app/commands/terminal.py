@@ -89,6 +89,11 @@ def kind_name(kind: ErrorKind) -> str:
     return "BG" if kind is ErrorKind.BG else kind.name.title()
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 error", "2 errors"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def byte_size(size: float) -> str:
     """1536 -> "1.5 KB"; 0 -> "-"."""
     if size <= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.options import Json, Overrides, StoreRoot
-from app.commands.terminal import WrongUse, byte_size, note, say_json
+from app.commands.terminal import WrongUse, byte_size, complain, note, say_json
 from app.engine_process import run_command, run_in_foreground
 from app.launch import ForkPoint, config_of_fork, find_fork_point, start_run
 from lab.config import (
@@ -18,7 +19,6 @@ from lab.config import (
     load_run_config,
     parse_override,
 )
-from lab.datasets.coco_file import DatasetError
 from lab.datasets.sizes import dataset_size
 from lab.store.estimate import estimate_run
 from lab.store.queries import get_run
@@ -68,21 +68,30 @@ def train(
         note(f"run {run_id} in {store.root}")
         command = run_command(store.root, run_id)
         code = run_in_foreground(command, all_to_stderr=json)
-        if code != 0 and get_run(store, run_id).status == "queued":
-            reason = f"the engine ended with exit code {code} before it began"
-            finish_run(store, run_id, "failed", reason)
+        settle(store, run_id, code)
         if json:
             say_json(get_run(store, run_id))
-    raise typer.Exit(code)
+    raise typer.Exit(code if code >= 0 else 1)
+
+
+def settle(store: Store, run_id: str, code: int) -> None:
+    """Say how an engine that did not end by itself ended, and how to go on."""
+    began = get_run(store, run_id).status != "queued"
+    how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+    if code != 0 and not began:
+        finish_run(store, run_id, "failed", f"the engine was ended {how} before it began")
+    if code < 0:
+        again = f"seglab train --resume {run_id} goes on from its last checkpoint"
+        complain(f"the engine was ended {how}; {again}")
 
 
 def foretell(config: RunConfig, root: Path) -> None:
-    """Say how much the run will add to the store, and when the disk has no room for it."""
-    try:
-        size = dataset_size(config.dataset)
-    except DatasetError:
-        return  # the engine reads the dataset properly and says what is wrong with it
-    estimate = estimate_run(config, size)
+    """Say how much the run will add to the store, and when the disk has no room for it.
+
+    Raises:
+        DatasetError: a file of the dataset is missing or is no json.
+    """
+    estimate = estimate_run(config, dataset_size(config.dataset))
     parts = [
         f"{kind} {byte_size(getattr(estimate, kind))}"
         for kind in ("scores", "masks", "curves", "checkpoints")

@@ -6,9 +6,12 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LARGEST = 2**31 - 1
+"""Whole numbers end here: everything that stores or draws them can hold them."""
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Weight = Annotated[float, Field(ge=0.0)]
 
 Value = TypeVar("Value")
@@ -21,6 +24,8 @@ class ConfigError(ValueError):
 
 
 class Frozen(BaseModel):
-    """Immutable, unknown keys refused, field docstrings kept as descriptions."""
+    """Immutable; refuses unknown keys and infinite numbers; field docstrings are descriptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )

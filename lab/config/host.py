@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lab.config.fields import Fraction, Frozen, Positive, Weight
 
@@ -84,4 +84,12 @@ class Mask2FormerConfig(Frozen):
         return self
 
 
-HostConfig = Annotated[CondInstConfig | Mask2FormerConfig, Field(discriminator="name")]
+def _named(value: object) -> object:
+    """A table without a name means the default host."""
+    return {"name": "condinst"} | value if isinstance(value, dict) else value
+
+
+HostConfig = Annotated[
+    Annotated[CondInstConfig | Mask2FormerConfig, Field(discriminator="name")],
+    BeforeValidator(_named),
+]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from lab.config.fields import ConfigError
 from lab.config.run import RunConfig
@@ -28,7 +30,9 @@ def load_run_config(path: Path, overrides: Mapping[str, Any] | None = None) -> R
         ConfigError: naming the file, the key and the value.
     """
     tree = with_overrides(_read_tree(path, seen=()), overrides or {})
-    return parse_run_config(tree, origin=str(path))
+    if not tree:
+        raise ConfigError(f"{path}: is empty: say at least which dataset and which method")
+    return parse_run_config(tree, origin=f"{path} with -o" if overrides else str(path))
 
 
 def with_overrides(tree: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def _anchor_paths(tree: dict[str, Any], directory: Path) -> None:
         found = _table_at(tree, table)
         for key, value in found.items():
             if key.endswith(endings) and isinstance(value, str):
-                found[key] = str(directory / Path(value).expanduser())
+                found[key] = os.path.normpath(directory / Path(value).expanduser())
 
 
 def _table_at(tree: dict[str, Any], dotted: str) -> dict[str, Any]:
@@ -150,9 +154,33 @@ def explain(error: ValidationError, origin: str) -> str:
     """One line per mistake: origin, dotted key, value, reason."""
     lines = []
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        value = item["input"]
+        key, value, reason = _mistake(item)
         shown = "" if isinstance(value, (dict, BaseModel)) else f" = {value!r}"
-        reason = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
         lines.append(f"{origin}: {key}{shown}: {reason}")
     return "\n".join(lines)
+
+
+def _mistake(item: ErrorDetails) -> tuple[str, object, str]:
+    """Key, value and reason, in the words of who wrote the file."""
+    key, value, context = _written(item["loc"]), item["input"], item.get("ctx", {})
+    tag_key = f"{key}.{context.get('discriminator', '')}".replace("'", "")
+    match item["type"]:
+        case "extra_forbidden":
+            return key, value, "unknown key"
+        case "missing":
+            return key, {}, "missing"
+        case "union_tag_invalid":
+            return tag_key, context["tag"], f"expected one of {context['expected_tags']}"
+        case "union_tag_not_found":
+            return tag_key, value, "missing"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return key, value, "expected a table"
+        case _:
+            return key, value, item["msg"]
+
+
+def _written(location: tuple[int | str, ...]) -> str:
+    """The key as its file has it: which kind of table it is in is not part of it."""
+    if len(location) > 2 and location[0] in ("dataset", "host", "method"):
+        location = (location[0], *location[2:])
+    return ".".join(map(str, location)) or "(whole file)"

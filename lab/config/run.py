@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from lab.config.box_method import BoxMethodConfig
 from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, ViewConfig
@@ -17,7 +17,7 @@ from lab.config.schedule import RecordConfig, ScheduleConfig
 class RunConfig(Frozen):
     """A run, completely. What is stored is this, resolved."""
 
-    name: str = "run"
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = "run"
     """What people call it; identity is the run id."""
     seed: Count = 0
     dataset: Annotated[ShapesConfig | CocoConfig, Field(discriminator="source")] = ShapesConfig()

@@ -35,7 +35,7 @@ class ScheduleConfig(Frozen):
     """L2 norm the full gradient is clipped to; 0 = off."""
     amp: Literal["off", "bf16", "fp16"] = "off"
     """Autocast type; `bf16` is meant for CUDA."""
-    device: str = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """"auto" = CUDA when there is one, else CPU."""
     num_workers: Count = 0
     """Processes that load images; 0 = the training process."""

@@ -61,7 +61,8 @@ def check_coco(json_path: Path, images_dir: Path, max_decoded: int = 2_000) -> R
     try:
         file = open_coco(json_path)
     except DatasetError as error:
-        return Report((Issue("error", "unreadable-file", str(json_path), str(error), 1),))
+        problem = str(error).removeprefix(f"{json_path}: ")
+        return Report((Issue("error", "unreadable-file", str(json_path), problem, 1),))
     findings = [
         *_category_findings(file),
         *image_findings(file, images_dir, max_decoded),

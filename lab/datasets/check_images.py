@@ -117,15 +117,23 @@ def _file_findings(where: str, entry: Entry, images_dir: Path, decode: bool) -> 
             f"{where}.file_name",
             f"{shortened(name)} leads out of the images directory: make it relative to it.",
         )
-    elif not path.is_file():
+    elif not _is_there(path):
         yield Finding(
             "error",
             "missing-image",
-            str(path),
+            f"{where}.file_name: {shortened(str(path))}",
             "The json lists this image but the file does not exist: is the directory right?",
         )
     else:
         yield from _picture_findings(path, entry, decode)
+
+
+def _is_there(path: Path) -> bool:
+    """False too for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _picture_findings(path: Path, entry: Entry, decode: bool) -> Iterator[Finding]:

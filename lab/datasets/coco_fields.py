@@ -12,11 +12,15 @@ from lab.datasets.records import Rle
 Box = tuple[float, float, float, float]
 
 
+LONGEST = 2**63
+"""Ids have to fit 64 bits."""
+
+
 def whole_number(value: object) -> int | None:
     """`value` as an int when it is one (2 or 2.0, not True, not "2"); otherwise None."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return int(value) if value == value // 1 and abs(value) < LONGEST else None
 
 
 def finite_number(value: object) -> float | None:

@@ -31,6 +31,13 @@ class CocoFile:
         return DatasetError(f"{self.path}: {place} = {shortened(value)}: {problem}")
 
 
+BYTE_ORDER_MARKS = {
+    b"\xef\xbb\xbf": "UTF-8 with a byte order mark",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
 def open_coco(path: Path, *, images_only: bool = False) -> CocoFile:
     """Read a COCO instances json.
 
@@ -73,9 +80,14 @@ def shortened(value: object, length: int = 60) -> str:
 
 def _parse(path: Path) -> object:
     try:
-        return from_json(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            raise DatasetError(f"{path}: is {encoding}: save it as UTF-8 without a mark")
+    try:
+        return from_json(content)
     except ValueError as error:
         raise DatasetError(f"{path}: is not valid json: {error}") from None
 

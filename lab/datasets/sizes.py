@@ -41,13 +41,14 @@ def dataset_size(config: ShapesConfig | CocoConfig) -> DatasetSize:
             side = SHAPES_SIDE * config.image_size
             return DatasetSize(config.num_train, config.num_val, SHAPES_INSTANCES, side)
         case CocoConfig():
-            train, instances, side = _measure(config.train_json)
-            more = 0 if config.unlabeled_json is None else _measure(config.unlabeled_json)[0]
-            return DatasetSize(train + more, _measure(config.val_json)[0], instances, side)
+            train, instances, side = _measure("train_json", config.train_json)
+            unlabeled, val = config.unlabeled_json, _measure("val_json", config.val_json)[0]
+            more = 0 if unlabeled is None else _measure("unlabeled_json", unlabeled)[0]
+            return DatasetSize(train + more, val, instances, side)
     assert_never(config)
 
 
-def _measure(path: Path) -> tuple[int, float, float]:
+def _measure(key: str, path: Path) -> tuple[int, float, float]:
     """Images, instances per image, mean side."""
     try:
         size = path.stat().st_size
@@ -56,6 +57,8 @@ def _measure(path: Path) -> tuple[int, float, float]:
         tree: Any = json.loads(path.read_text(encoding="utf-8"))
         images, annotations = len(tree["images"]), tree.get("annotations", [])
         sides = [sqrt(max(0.0, float(one["area"]))) for one in annotations if "area" in one]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DatasetError(f"{path}: cannot be measured: {error}") from None
+    except OSError as error:
+        raise DatasetError(f"dataset.{key} = {path}: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise DatasetError(f"dataset.{key} = {path}: is no COCO file: {error}") from None
     return images, len(annotations) / max(1, images), sum(sides) / max(1, len(sides)) or COCO_SIDE

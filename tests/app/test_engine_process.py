@@ -30,8 +30,8 @@ def test_the_exit_code_passes_through(code: int):
     assert run_in_foreground(python(f"import sys; sys.exit({code})")) == code
 
 
-def test_a_killed_engine_is_a_failure():
-    assert run_in_foreground(python("import os; os.kill(os.getpid(), 9)")) == 1
+def test_the_signal_that_killed_the_engine_is_told():
+    assert run_in_foreground(python("import os; os.kill(os.getpid(), 9)")) == -9
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -47,6 +47,38 @@ def test_an_error_in_the_file_is_explained_and_makes_the_exit_code_1(
     assert "broken.json" in capsys.readouterr().out
 
 
+def test_what_is_not_there_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "a.json").write_text("{}", encoding="utf-8")
+
+    assert main(["data", "check", str(tmp_path / "b.json"), str(tmp_path)]) == 2
+    assert main(["data", "check", str(tmp_path / "a.json"), str(tmp_path / "none")]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_a_file_in_another_encoding_is_named_as_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "wide.json").write_text("{}", encoding="utf-16")
+
+    assert main(["data", "check", str(tmp_path / "wide.json"), str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "is UTF-16" in out
+    assert "1 error, 0 other findings" in out
+
+
+def test_a_name_too_long_for_a_file_is_a_missing_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    image = {"id": 1, "file_name": "a" * 10_000 + ".png", "width": 4, "height": 4}
+    tree = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+    (tmp_path / "long.json").write_text(json.dumps(tree), encoding="utf-8")
+
+    assert main(["data", "check", str(tmp_path / "long.json"), str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "images[0].file_name" in out
+    assert len(out) < 2_000
+
+
 def test_stats_count_images_and_instances_per_class(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

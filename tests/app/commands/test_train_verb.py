@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from app.commands.train import foretell
+from app.commands.train import foretell, settle
 from app.launch import LaunchError, find_fork_point, start_run
 from lab.config import parse_run_config, with_overrides
+from lab.datasets.coco_file import DatasetError
 from lab.store.queries import get_run, list_runs
 from lab.store.store import Store
 
@@ -93,13 +94,24 @@ def test_what_a_run_will_add_is_told_with_its_parts(
     assert re.match(r"will add about [\d.]+ GB to the store: scores .* GB, masks .*, curves", told)
 
 
-def test_a_dataset_that_cannot_be_measured_is_left_to_the_engine(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_missing_data_is_named_before_a_run_exists(tmp_path: Path):
     paths = {
         f"{split}_{kind}": "nowhere" for split in ("train", "val") for kind in ("json", "images")
     }
 
-    foretell(parse_run_config({"dataset": {"source": "coco", **paths}}), tmp_path)
+    with pytest.raises(DatasetError, match=r"^dataset\.train_json = nowhere: No such file"):
+        foretell(parse_run_config({"dataset": {"source": "coco", **paths}}), tmp_path)
 
-    assert capsys.readouterr().err == ""
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "by SIGKILL"), (1, "with exit code 1")])
+def test_an_engine_that_never_began_leaves_a_failed_run(
+    store: Store, code: int, words: str, capsys: pytest.CaptureFixture[str]
+):
+    run_id = start_run(store, parse_run_config({"name": "a"}), command=["test"])
+
+    settle(store, run_id, code)
+
+    run = get_run(store, run_id)
+    assert run.status == "failed"
+    assert run.error == f"the engine was ended {words} before it began"
+    assert ("--resume" in capsys.readouterr().err) == (code < 0)

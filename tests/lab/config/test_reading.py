@@ -112,3 +112,34 @@ def test_an_override_is_read_as_toml_and_else_as_text(text: str, expected: tuple
 def test_an_override_without_a_value_is_refused():
     with pytest.raises(ConfigError, match="key=value"):
         parse_override("seed")
+
+
+@pytest.mark.parametrize(
+    ("tree", "sentence"),
+    [
+        ({"method": {"name": "nope"}}, "f: method.name = 'nope': expected one of 'supervised'"),
+        ({"method": {"name": "supervised", "nope": 1}}, "f: method.nope = 1: unknown key"),
+        ({"method": 3}, "f: method = 3: expected a table"),
+        ({"dataset": {"source": "coco"}}, "f: dataset.train_json: missing"),
+        ({"schedule": {"learning_rate": float("inf")}}, "f: schedule.learning_rate = inf"),
+        ({"schedule": {"max_steps": 10**22}}, f"f: schedule.max_steps = {10**22}"),
+        ({"schedule": {"device": "tpu"}}, "f: schedule.device = 'tpu'"),
+        ({"name": "  "}, "f: name = '  '"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_the_file(tree: dict[str, object], sentence: str):
+    with pytest.raises(ConfigError) as error:
+        parse_run_config(tree, origin="f")
+
+    assert str(error.value).startswith(sentence)
+
+
+def test_a_host_without_a_name_is_the_default_one():
+    config = parse_run_config({"host": {"width": 32}})
+
+    assert (config.host.name, config.host.width) == ("condinst", 32)
+
+
+def test_an_empty_file_starts_nothing(tmp_path: Path):
+    with pytest.raises(ConfigError, match="is empty"):
+        load_run_config(write(tmp_path / "run.toml", "# nothing\n"))

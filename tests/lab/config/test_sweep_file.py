@@ -55,8 +55,8 @@ def test_the_grid_is_every_combination_and_without_one_there_is_one_point(tmp_pa
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('[[run]]\nname = "a"\n', "base: Field required"),
-        ('base = "b.toml"\n', "run: Field required"),
+        ('[[run]]\nname = "a"\n', "base: missing"),
+        ('base = "b.toml"\n', "run: missing"),
         ('base = "b.toml"\nrun = []\n', "run = []: Tuple should have at least 1 item"),
         ('base = "b.toml"\nseed = [1]\n[[run]]\nname = "a"\n', "seed = [1]: unknown key"),
         ('base = "b.toml"\n[[run]]\nnames = "a"\n', "run.0.names = 'a': unknown key"),
