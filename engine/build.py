@@ -15,6 +15,7 @@ from engine.box_host import BoxHost
 from engine.data.loading import EvalBatch, EvalLoader, TrainLoader
 from engine.interfaces import Batch, Candidates, Method, Segmenter
 from engine.methods.boxinst import BoxInst
+from engine.methods.boxseg import BoxSeg
 from engine.methods.boxteacher import BoxTeacher
 from engine.methods.guided_distillation import GuidedDistillation
 from engine.methods.pl_dc import PlDc
@@ -26,6 +27,7 @@ from engine.pseudo_labels.candidates import survey
 from lab.config import (
     BoxInstConfig,
     BoxMethodConfig,
+    BoxSegConfig,
     BoxTeacherConfig,
     CondInstConfig,
     ConfigError,
@@ -206,6 +208,9 @@ def build_method(
         case BoxTeacherConfig():
             hosts = _box_host(student, config), _box_host(teacher, config)
             return BoxTeacher(method, *hosts, config.view.max_side)
+        case BoxSegConfig():
+            hosts = _box_host(student, config), _box_host(teacher, config)
+            return BoxSeg(method, *hosts, config.view.max_side)
     assert_never(method)
 
 
@@ -250,6 +255,6 @@ def _sees_strong_labeled(config: RunConfig) -> bool:
             return strong_views
         case GuidedDistillationConfig() | BoxInstConfig():
             return False
-        case PlDcConfig() | BoxTeacherConfig():
+        case PlDcConfig() | BoxTeacherConfig() | BoxSegConfig():
             return True
     assert_never(config.method)

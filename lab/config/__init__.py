@@ -13,6 +13,7 @@ from lab.config.box_method import (
     BoxTeacherConfig,
     MaskTeacherConfig,
 )
+from lab.config.boxseg import BoxSegConfig, PeerConfig
 from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, StrongViewConfig, ViewConfig
 from lab.config.fields import ConfigError, Frozen
 from lab.config.host import CondInstConfig, HostConfig, Mask2FormerConfig
@@ -40,6 +41,7 @@ __all__ = [
     "BoxInstConfig",
     "BoxLossConfig",
     "BoxMethodConfig",
+    "BoxSegConfig",
     "BoxTeacherConfig",
     "Change",
     "ClipConfig",
@@ -52,6 +54,7 @@ __all__ = [
     "Mask2FormerConfig",
     "MaskTeacherConfig",
     "MethodConfig",
+    "PeerConfig",
     "PlDcConfig",
     "RecordConfig",
     "RunConfig",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lab.config.box_method import BoxInstConfig, BoxTeacherConfig
+from lab.config.boxseg import BoxSegConfig
 from lab.config.descriptions import Descriptions, check_descriptions, read_descriptions
 from lab.config.fields import Count, Fraction, Frozen, Live, Positive, Weight
 
@@ -124,6 +125,11 @@ class PlDcConfig(Frozen):
 
 
 MethodConfig = Annotated[
-    SupervisedConfig | GuidedDistillationConfig | PlDcConfig | BoxInstConfig | BoxTeacherConfig,
+    SupervisedConfig
+    | GuidedDistillationConfig
+    | PlDcConfig
+    | BoxInstConfig
+    | BoxTeacherConfig
+    | BoxSegConfig,
     Field(discriminator="name"),
 ]
