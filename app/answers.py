@@ -9,11 +9,14 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from lab.store.errors import StoreError
 
 GZIP_FROM_BYTES = 1_024
 GZIP_LEVEL = 4
+MOST_SHOWN = 60
+"""Characters of a refused value that are repeated to the asker."""
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -53,6 +56,27 @@ def refuse(status: int) -> Callable[[Request, Exception], Response]:
     return handle
 
 
+def refuse_question(request: Request, error: Exception) -> Response:
+    """A senseless parameter: 422, and in `detail` a sentence that names it and its value."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    response = answer(request, {"detail": "; ".join(map(in_words, problems))})
+    response.status_code = 422
+    return response
+
+
+def in_words(problem: dict[str, Any]) -> str:
+    """ "span=-1: input should be greater than or equal to 0"."""
+    name = ".".join(str(part) for part in problem["loc"][1:])
+    if problem["type"] == "missing":
+        return f"{name}: it is missing"
+    given = f"{name}={str(problem['input'])[:MOST_SHOWN]}"
+    if problem["type"] == "extra_forbidden":
+        return f"{given}: there is no such parameter here"
+    message: str = problem["msg"]
+    return f"{given}: {message[:1].lower()}{message[1:]}"
+
+
 def explain_errors(app: FastAPI) -> None:
     """A deleted run, or no store, is an answer with a sentence, not a stack trace."""
     app.add_exception_handler(StoreError, refuse(404))
+    app.add_exception_handler(RequestValidationError, refuse_question)

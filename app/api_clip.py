@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.answers import answer
+from app.questions import Question
 from lab.store.errors import StoreError
 
 FORMAT = "seglab clip report 1"
@@ -26,11 +27,11 @@ def router(root: Path) -> APIRouter:
     routes = APIRouter(prefix="/lab/clip-reports")
 
     @routes.get("")
-    def reports(request: Request) -> Response:
+    def reports(request: Request, _: Annotated[Question, Query()]) -> Response:
         return answer(request, {"root": str(root.absolute()), "reports": list_reports(root)})
 
     @routes.get("/{key}")
-    def report(request: Request, key: str) -> Response:
+    def report(request: Request, key: str, _: Annotated[Question, Query()]) -> Response:
         return answer(request, read_report(root, key))
 
     return routes

@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.answers import answer
 from app.label_entries import image_entry, label_entries, truth_entry
 from app.label_pages import page_of_labels
+from app.questions import ImageId, Question, Span, Whole
 from app.window import StepWindow, choose_window
 from lab.datasets.records import DropRule, ErrorKind, LabelSource
 from lab.store.queries import LabelFilter, find_labels, get_run, image_record, label_steps
 from lab.store.store import Store
 
 LABELS_OF_ONE_IMAGE = 1_000
+LAST_PAGE = 1_000_000_000
 
 Member = TypeVar("Member", ErrorKind, DropRule)
 
 
-class LabelQuestion(BaseModel):
+class LabelQuestion(Question):
     """Query parameters of a page of labels; every one of them narrows."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    it: int | None = None
+    it: Whole | None = None
     """Step; None = the latest recorded."""
-    span: Annotated[int, Field(ge=0)] = 1
+    span: Span = 1
     """Steps the window covers, ending at `it`; 0 = everything up to it."""
-    cls: int | None = None
-    image: int | None = None
-    kind: list[str] = []
-    rule: list[str] = []
+    cls: Whole | None = None
+    image: Whole | None = None
+    kind: list[str] = Field(default_factory=list)
+    rule: list[str] = Field(default_factory=list)
     kept: bool | None = None
     changed: bool | None = None
-    range: list[str] = []
-    """column:low:high, both ends included, either may be empty."""
+    range: list[str] = Field(default_factory=list)
+    """column:low:high, both ends included, either may be empty, neither infinite."""
     sort: str = "mask_quality"
     desc: bool = False
     size: Annotated[int, Field(ge=1, le=120)] = 24
-    pg: Annotated[int, Field(ge=1)] = 1
+    pg: Annotated[int, Field(ge=1, le=LAST_PAGE)] = 1
+
+
+class ImageQuestion(Question):
+    """Query parameters of one image: the step, and whose labels of it."""
+
+    it: Whole
+    source: LabelSource = LabelSource.PSEUDO
 
 
 def router(root: Path) -> APIRouter:
@@ -56,11 +64,16 @@ def router(root: Path) -> APIRouter:
 
     @routes.get("/runs/{key}/images/{image_id}")
     def image(
-        request: Request, key: str, image_id: int, it: int, source: int = LabelSource.PSEUDO
+        request: Request,
+        key: str,
+        image_id: ImageId,
+        question: Annotated[ImageQuestion, Query()],
     ) -> Response:
         with Store.open(root, read_only=True) as store:
             run_id = get_run(store, key).run_id
-            return answer(request, whole_image(store, run_id, image_id, it, LabelSource(source)))
+            return answer(
+                request, whole_image(store, run_id, image_id, question.it, question.source)
+            )
 
     return routes
 
@@ -120,12 +133,21 @@ def named(enum: type[Member], parameter: str, names: Sequence[str]) -> tuple[Mem
 
 def parse_range(text: str) -> tuple[str, tuple[float | None, float | None]]:
     """ "mask_quality:0.5:" -> ("mask_quality", (0.5, None))."""
-    parts = text.split(":")
     try:
-        column, low, high = parts
-        return column, (float(low) if low else None, float(high) if high else None)
+        column, low, high = text.split(":")
+        return column, (_bound(low), _bound(high))
     except ValueError:
-        raise HTTPException(422, f"range={text}: expected column:low:high") from None
+        raise HTTPException(
+            422, f"range={text}: expected column:low:high with finite numbers"
+        ) from None
+
+
+def _bound(text: str) -> float | None:
+    """A finite number; nothing is no bound. Raises ValueError."""
+    value = float(text) if text else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def whole_image(

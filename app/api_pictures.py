@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
+from pydantic import Field
 
 from app.pictures import MAX_SIDE, PictureError, Pictures
+from app.questions import ImageId, Question
 from lab.store.queries import get_run, image_record
 from lab.store.store import Store
 
 KEEP_SECONDS = 3_600
+
+
+class PictureQuestion(Question):
+    """Query parameters of a picture: its longest side in pixels, at most."""
+
+    side: Annotated[int, Field(ge=16, le=MAX_SIDE)] = 640
 
 
 def router(root: Path) -> APIRouter:
@@ -23,13 +31,13 @@ def router(root: Path) -> APIRouter:
     def picture(
         request: Request,
         key: str,
-        image_id: int,
-        side: Annotated[int, Query(ge=16, le=MAX_SIDE)] = 640,
+        image_id: ImageId,
+        question: Annotated[PictureQuestion, Query()],
     ) -> Response:
         with Store.open(root, read_only=True) as store:
             record = image_record(store, get_run(store, key).run_id, image_id)
         try:
-            made = pictures.picture(record.path, side)
+            made = pictures.picture(record.path, question.side)
         except PictureError as error:
             raise HTTPException(404, str(error)) from None
         headers = {"ETag": made.tag, "Cache-Control": f"private, max-age={KEEP_SECONDS}"}

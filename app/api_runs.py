@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from app.answers import answer
+from app.questions import Question, Whole
 from app.thresholds import PAPER_CLASS_THRESHOLD, PAPER_MASK_THRESHOLD, thresholds_of
 from lab.analysis.watch import run_alerts, standing_alerts
 from lab.datasets.records import ErrorKind, LabelSource
@@ -32,39 +33,51 @@ LOG_TAIL_BYTES = 16_384
 MAX_POINTS = 1_000
 
 
+class StepsQuestion(Question):
+    """Query parameters of the recorded steps: those after `since`."""
+
+    since: Whole = -1
+
+
+class LiveQuestion(Question):
+    """Query parameters of what Live does not have yet."""
+
+    since: Whole = -1
+    """Scalars with a larger step only."""
+    since_label: Whole = -1
+    """Label summaries with a larger step only."""
+    since_event: Whole = 0
+    """Events with a larger id only."""
+    names: list[str] | None = None
+    """Scalars; None = all that are curves here (losses, rate, time, machine)."""
+
+
 def router(root: Path) -> APIRouter:
     """The routes over the store in `root`; each request opens it read-only and closes it."""
     routes = APIRouter(prefix="/lab")
 
     @routes.get("/runs")
-    def runs(request: Request) -> Response:
+    def runs(request: Request, _: Annotated[Question, Query()]) -> Response:
         return answer(request, overview(root))
 
     @routes.get("/runs/{key}")
-    def run(request: Request, key: str) -> Response:
+    def run(request: Request, key: str, _: Annotated[Question, Query()]) -> Response:
         with Store.open(root, read_only=True) as store:
             return answer(request, run_entry(get_run(store, key)))
 
     @routes.get("/runs/{key}/steps")
-    def steps(request: Request, key: str, since: int = -1) -> Response:
+    def steps(request: Request, key: str, question: Annotated[StepsQuestion, Query()]) -> Response:
         with Store.open(root, read_only=True) as store:
             row = get_run(store, key)
             recorded = label_steps(store, row.run_id, LabelSource.PSEUDO)
-            new = recorded[recorded > since]
+            new = recorded[recorded > question.since]
             return answer(request, {"run": run_entry(row), "steps": new, "total": len(recorded)})
 
     @routes.get("/runs/{key}/live")
-    def live(
-        request: Request,
-        key: str,
-        since: int = -1,
-        since_label: int = -1,
-        since_event: int = 0,
-        names: Annotated[list[str] | None, Query()] = None,
-    ) -> Response:
+    def live(request: Request, key: str, question: Annotated[LiveQuestion, Query()]) -> Response:
         with Store.open(root, read_only=True) as store:
             row = get_run(store, key)
-            news = run_news(store, row, since, since_label, since_event, names)
+            news = run_news(store, row, question)
             return answer(request, news | {"log": log_tail(store.run_directory(row.run_id))})
 
     return routes
@@ -88,31 +101,23 @@ def run_entry(row: RunRow) -> dict[str, Any]:
     return entry | {"thresholds": thresholds_of(row.config), "paper": paper}
 
 
-def run_news(
-    store: Store,
-    row: RunRow,
-    since: int,
-    since_label: int,
-    since_event: int,
-    names: Sequence[str] | None,
-) -> dict[str, Any]:
-    """What the Live page does not have yet.
-
-    Args:
-        since: scalars with a larger step only.
-        since_label: label summaries with a larger step only.
-        since_event: events with a larger id only.
-        names: scalars; None = all that are curves here (losses, rate, time, machine).
-    """
-    wanted = live_scalars(scalar_names(store, row.run_id)) if names is None else names
-    series = scalar_series(store, row.run_id, wanted, since_step=since, max_points=MAX_POINTS)
-    summaries = step_summaries(store, row.run_id, LabelSource.PSEUDO, since_step=since_label)
+def run_news(store: Store, row: RunRow, question: LiveQuestion) -> dict[str, Any]:
+    """What the Live page does not have yet."""
+    wanted = question.names
+    if wanted is None:
+        wanted = live_scalars(scalar_names(store, row.run_id))
+    series = scalar_series(
+        store, row.run_id, wanted, since_step=question.since, max_points=MAX_POINTS
+    )
+    summaries = step_summaries(
+        store, row.run_id, LabelSource.PSEUDO, since_step=question.since_label
+    )
     return {
         "run": run_entry(row),
         "series": series,
         "summaries": [summary_entry(summary) for summary in summaries],
         "evaluations": evaluations(store, row.run_id),
-        "events": events(store, row.run_id, since_id=since_event),
+        "events": events(store, row.run_id, since_id=question.since_event),
         "alerts": run_alerts(store, row.run_id),
         "checkpoints": [checkpoint.step for checkpoint in checkpoints(store, row.run_id)],
     }

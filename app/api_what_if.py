@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.answers import answer
 from app.candidates import count_truths, truth_numbers
 from app.label_entries import label_entries, rows_of
+from app.questions import Question, Span, Whole
 from app.thresholds import min_area_of
 from app.window import StepWindow, choose_window
 from lab.analysis.what_if import CoupledHistogram, IntegralHistogram, grid, passes
@@ -38,14 +39,12 @@ QUALITIES = ("class_quality", "mask_quality", "score")
 Quality = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class WindowQuestion(BaseModel):
+class WindowQuestion(Question):
     """Query parameters: which labels the answer is about."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    it: int | None = None
-    span: Annotated[int, Field(ge=0)] = 100
-    cls: int | None = None
+    it: Whole | None = None
+    span: Span = 100
+    cls: Whole | None = None
 
 
 class MovingQuestion(WindowQuestion):
