@@ -1,6 +1,6 @@
 """Where a training step's time and memory go: real steps of a run, watched from outside.
 
-The networks and the corrector are handed to the method inside wrappers that start and stop a
+Some methods of the networks are replaced, on these objects alone, by ones that start and stop a
 stopwatch, so that no paper and no network knows of it.
 """
 
@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.build import Parts
-from engine.instances import Predictions, Targets
-from engine.interfaces import Batch, Method, Segmenter
+from engine.interfaces import Batch
 from engine.methods.pl_dc import PlDc
 from engine.pseudo_labels.fuse import CategoryCorrector
 from engine.timing import Section, Stopwatch, Timer
@@ -28,6 +27,10 @@ from lab.config import RunConfig, parse_run_config, with_overrides
 
 WARM_UP = 3
 """Steps before those that count: memory is claimed, kernels are chosen, queues are filled."""
+TEACHER_WORK = {"predict": Section.TEACHER, "propose": Section.TEACHER}
+STUDENT_LOSSES = {"losses": Section.LOSSES, "teach_boxes": Section.LOSSES}
+STUDENT_WORK = {"forward": Section.FORWARD, "match": Section.MATCHING}
+"""What the student's losses call: the network itself, and where a host assigns queries."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,15 @@ def profiled_config(config: RunConfig, steps: int) -> RunConfig:
     return parse_run_config(with_overrides(config.model_dump(), changes), config.name)
 
 
-def watched_parts(parts: Parts, timer: Timer) -> Parts:
-    """The same parts; what their networks do is told to the timer."""
-    student = TimedSegmenter(parts.student, timer)
-    _watch_forward(parts.student.module, timer)
-    teacher = TimedSegmenter(parts.teacher, timer)
-    method = _with_networks(parts.method, student, teacher, timer)
-    return dataclasses.replace(parts, student=student, teacher=teacher, method=method)
+def watch_parts(parts: Parts, timer: Timer) -> Parts:
+    """The same parts; from now on the timer hears what their networks do."""
+    _watch(parts.teacher, timer, TEACHER_WORK)
+    _watch(parts.student, timer, STUDENT_LOSSES)
+    _watch(parts.student.module, timer, STUDENT_WORK)
+    if not isinstance(parts.method, PlDc) or parts.method.corrector is None:
+        return parts
+    corrector = TimedCorrector(parts.method.corrector, timer)
+    return dataclasses.replace(parts, method=dataclasses.replace(parts.method, corrector=corrector))
 
 
 def watched_batches(
@@ -112,13 +117,16 @@ def profile(trainer: Trainer, stopwatch: Stopwatch) -> Profile:
     if trainer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     trainer.run()
-    return summarize(stopwatch.laps()[WARM_UP:-1], trainer.config, trainer.device)
+    schedule = trainer.config.schedule
+    unlabeled = 0 if trainer.method.unlabeled_from is None else schedule.unlabeled_batch
+    images = schedule.labeled_batch + unlabeled
+    return summarize(stopwatch.laps()[WARM_UP:-1], images, trainer.config, trainer.device)
 
 
 def summarize(
-    laps: Sequence[Mapping[Section, float]], config: RunConfig, device: torch.device
+    laps: Sequence[Mapping[Section, float]], images: int, config: RunConfig, device: torch.device
 ) -> Profile:
-    """Medians and shares of the seconds that each section took in each lap."""
+    """Medians and shares of the seconds that each section took in each lap of `images` images."""
     times = [sum(lap.values()) for lap in laps]
     total = sum(times)
     shares = [
@@ -139,7 +147,7 @@ def summarize(
         threads=torch.get_num_threads(),
         steps=len(laps),
         step_ms=1e3 * step,
-        images_per_second=_images_per_step(config) / step,
+        images_per_second=images / step,
         sections=tuple(shares),
         peak_rss_mb=peak_rss_mb(),
         peak_cuda_mb=torch.cuda.max_memory_allocated(device) / 2**20 if on_gpu else None,
@@ -150,31 +158,6 @@ def peak_rss_mb() -> float:
     """Most memory that this process ever held, MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-@dataclass(frozen=True)
-class TimedSegmenter:
-    """A Segmenter whose work is measured."""
-
-    inner: Segmenter
-    timer: Timer
-
-    @property
-    def module(self) -> nn.Module:
-        return self.inner.module
-
-    def losses(
-        self,
-        images: Tensor,
-        targets: Sequence[Targets],
-        doubtful: Sequence[Tensor] | None = None,
-    ) -> dict[str, Tensor]:
-        with self.timer.section(Section.LOSSES):
-            return self.inner.losses(images, targets, doubtful)
-
-    def predict(self, images: Tensor, *, one_class_each: bool = False) -> list[Predictions]:
-        with self.timer.section(Section.TEACHER):
-            return self.inner.predict(images, one_class_each=one_class_each)
 
 
 @dataclass(frozen=True)
@@ -189,25 +172,17 @@ class TimedCorrector:
             return self.inner.probabilities(images, masks)
 
 
-def _with_networks(method: Method, student: Segmenter, teacher: Segmenter, timer: Timer) -> Method:
-    changes: dict[str, Any] = {"student": student, "teacher": teacher}
-    if isinstance(method, PlDc) and method.corrector is not None:
-        changes["corrector"] = TimedCorrector(method.corrector, timer)
-    return dataclasses.replace(method, **changes)  # pyright: ignore[reportArgumentType]
+def _watch(watched: object, timer: Timer, sections: Mapping[str, Section]) -> None:
+    """From now on, calls of these methods of this one object are measured; missing ones are not."""
+    for name, section in sections.items():
+        inner = getattr(watched, name, None)
+        if inner is not None:
+            setattr(watched, name, _timed(inner, timer, section))
 
 
-def _watch_forward(module: nn.Module, timer: Timer) -> None:
-    """Tell the network's own forward pass apart from what its losses do with it."""
-    forward = module.forward
-
+def _timed(inner: Callable[..., Any], timer: Timer, section: Section) -> Callable[..., Any]:
     def timed(*args: Any, **kwargs: Any) -> Any:
-        with timer.section(Section.FORWARD):
-            return forward(*args, **kwargs)
+        with timer.section(section):
+            return inner(*args, **kwargs)
 
-    module.forward = timed
-
-
-def _images_per_step(config: RunConfig) -> int:
-    schedule = config.schedule
-    unlabeled = 0 if config.method.name == "supervised" else schedule.unlabeled_batch
-    return schedule.labeled_batch + unlabeled
+    return timed

@@ -16,16 +16,19 @@ Mark = float | torch.cuda.Event
 
 
 class Section(StrEnum):
-    """The parts of a step, in the order in which they are shown."""
+    """The parts of a step, in the order in which they are shown.
+
+    METHOD is what a paper does besides: it judges pseudo-labels, and may have losses of its own.
+    """
 
     DATA = "data"
     EMA = "EMA"
     TEACHER = "teacher"
-    LABELS = "pseudo-labels"
     CLIP = "CLIP"
     FORWARD = "student forward"
     MATCHING = "matching"
     LOSSES = "losses"
+    METHOD = "method"
     BACKWARD = "backward"
     OPTIMIZER = "optimiser"
     RECORDING = "recording"

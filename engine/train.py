@@ -35,7 +35,7 @@ from engine.evaluate import Evaluated, evaluate, write_results
 from engine.live import LiveChanges
 from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
-from engine.profile import profile, profiled_config, watched_batches, watched_parts
+from engine.profile import profile, profiled_config, watch_parts, watched_batches
 from engine.recorder import Inbox, Recorder
 from engine.timing import Stopwatch
 from engine.trainer import Trainer
@@ -152,7 +152,7 @@ def profile_run(store: Store, options: argparse.Namespace) -> int:
     _attach_images(run)
     stopwatch = Stopwatch(parts.device)
     with StoreRecorder(store, run.run_id, judge=build_judge(run.data.train)) as recorder:
-        trainer = _trainer(run, watched_parts(parts, stopwatch), recorder)
+        trainer = _trainer(run, watch_parts(parts, stopwatch), recorder)
         trainer.batches = watched_batches(trainer.batches, stopwatch)
         trainer.evaluate = lambda _: math.nan
         trainer.timer = stopwatch

@@ -124,7 +124,7 @@ class Trainer:
             self._move_teacher(step)
         rate = learning_rate(step, self.config.schedule)
         set_learning_rate(self.optimizer, rate)
-        with self.timer.section(Section.LABELS), autocast(self.config.schedule, self.device):
+        with self.timer.section(Section.METHOD), autocast(self.config.schedule, self.device):
             losses = self.method.losses(batch, step)
         with self.timer.section(Section.BACKWARD):
             self.optimizer.zero_grad(set_to_none=True)

@@ -75,9 +75,9 @@ def _write_run(root: Path, config: RunConfig, checkpoint: Path | None, datasets:
 
 
 def _say_profile(config: Path, answer: Mapping[str, Any]) -> None:
-    threads = answer["threads"]
-    where = f"{answer['device']}, {threads} thread" + "s" * (threads > 1)
-    say(f"{config}: {answer['method']} on {answer['host']}, {where}, {answer['steps']} steps")
+    how = f"{answer['device']}, {_count(answer['threads'], 'thread')}"
+    steps = _count(answer["steps"], "step")
+    say(f"{config}: {answer['method']} on {answer['host']}, {how}, {steps}")
     rows = [
         (
             part["section"],
@@ -92,6 +92,10 @@ def _say_profile(config: Path, answer: Mapping[str, Any]) -> None:
     say(_speed(answer))
     if answer["candidates_per_image"] == 0:
         say("The teacher found nothing: with --fork RUN@STEP a trained one is measured.")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + "s" * (number != 1)
 
 
 def _speed(answer: Mapping[str, Any]) -> str:

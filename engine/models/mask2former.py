@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.instances import Predictions, Targets
-from engine.losses.matching import TermWeights, lie_in_boxes
+from engine.losses.matching import Pairs, TermWeights, lie_in_boxes
 from engine.losses.points import uniform_points
 from engine.losses.set_criterion import (
+    PackedTargets,
     important_points,
     match,
     matched_logits,
@@ -96,7 +97,7 @@ class Mask2Former(nn.Module):
         out = self(images)
         objects = pack_targets(targets)
         points = uniform_points(len(images), self.arch.num_points, images.device)
-        pairs = match(out.class_logits, out.mask_logits, objects, points, self.weights)
+        pairs = self.match(out, objects, points)
         matched = matched_logits(out.mask_logits, pairs)
         where = important_points(
             matched, self.arch.num_points, self.config.oversample, self.config.importance
@@ -114,6 +115,10 @@ class Mask2Former(nn.Module):
             no_object=self.config.no_object,
             ignored=ignored,
         ).weighted(self.weights)
+
+    def match(self, out: Outputs, objects: PackedTargets, points: Tensor) -> Pairs:
+        """The query of each layer that answers for each object, by costs at these points."""
+        return match(out.class_logits, out.mask_logits, objects, points, self.weights)
 
     @torch.no_grad()
     def predict(self, images: Tensor, *, one_class_each: bool = False) -> list[Predictions]:

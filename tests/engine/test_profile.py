@@ -49,23 +49,17 @@ def test_medians_and_shares_by_hand():
         lap(DATA=0.2, FORWARD=0.7, OTHER=0.5),
     ]
 
-    found = summarize(laps, tiny_config(PL_DC), CPU)
+    found = summarize(laps, 4, tiny_config(PL_DC), CPU)
 
     # Laps of 0.4, 0.2 and 1.4 s; data 0.4 and forward 1.1 of 2.0 s in all.
     assert found.step_ms == pytest.approx(400)
     assert [one.section for one in found.sections] == ["data", "student forward", "other"]
     assert [one.median_ms for one in found.sections] == pytest.approx([100, 300, 0])
     assert [one.share for one in found.sections] == pytest.approx([0.2, 0.55, 0.25])
-    # Two labelled and two unlabelled images in 0.4 s.
+    # Four images in 0.4 s.
     assert found.images_per_second == pytest.approx(10)
     assert found.peak_cuda_mb is None
     assert found.peak_rss_mb > 50
-
-
-def test_without_unlabelled_images_only_the_labelled_ones_count():
-    found = summarize([lap(DATA=0.5)], tiny_config(SUPERVISED), CPU)
-
-    assert found.images_per_second == pytest.approx(4)
 
 
 def test_asking_for_a_batch_begins_a_lap():

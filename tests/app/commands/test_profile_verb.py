@@ -76,7 +76,7 @@ def test_people_see_a_table_and_are_told_when_the_teacher_found_nothing(
     assert main(["profile", config, "--steps", "1", *quiet, "--store", root]) == 0
 
     text = capsys.readouterr().out
-    assert "pl_dc on condinst tiny, cpu, 1 thread, 1 steps" in text
+    assert "pl_dc on condinst tiny, cpu, 1 thread, 1 step\n" in text
     assert "backward" in text and "█" in text and "images/s" in text
     assert "CLIP" not in text
     assert "--fork RUN@STEP" in text
