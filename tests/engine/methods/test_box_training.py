@@ -23,8 +23,17 @@ BOXTEACHER = {
     "warmup_steps": 2,
 }
 BIG_TEACHER = {**BOXTEACHER, "teacher_side": 96}
+BOXSEG = {
+    **BOXTEACHER,
+    "name": "boxseg",
+    "box_threshold": 0.0,
+    "early_box_threshold": 0.0,
+    "peers": {"min_quality": 0.0, "min_box_score": 0.0, "min_pixels": 4},
+}
 METHODS = pytest.mark.parametrize(
-    "method", [BOXINST, BOXTEACHER, BIG_TEACHER], ids=["boxinst", "boxteacher", "big-teacher"]
+    "method",
+    [BOXINST, BOXTEACHER, BIG_TEACHER, BOXSEG],
+    ids=["boxinst", "boxteacher", "big-teacher", "boxseg"],
 )
 
 
