@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lab.analysis.judge import build_judge
+from lab.analysis.watch import Watch as AlertWatch
 from lab.config import RunConfig
 from lab.datasets.records import Category, Dataset, LabelSource
 from lab.store.recorder import StoreRecorder
@@ -146,6 +147,28 @@ def test_names_from_data_stay_text(page: Page, lab_root: Path, tmp_path: Path) -
             assert page.evaluate("window.hacked") is None
             assert page.locator('img[src="x"]').count() == 0
         page.goto("about:blank")
+        delete_run(store, run)
+
+
+def test_an_alarm_is_a_line_above_the_curves_and_a_good_run_has_none(
+    page: Page, lab_root: Path
+) -> None:
+    with Store.open(lab_root) as store:
+        run = create_run(store, RunConfig(name="silent"))
+        with StoreRecorder(store, run, watch=AlertWatch(store, run, str)) as recorder:
+            for step in range(50):
+                recorder.scalars(step, {"loss/total": 1.0, "loss/unsup/mask": 0.0})
+
+    page.goto(f"/live?run={run}")
+    expect(page.locator("#alerts li")).to_have_text(
+        "the unsupervised loss stays exactly 0: no pseudo-label teaches anything (since step 0)"
+    )
+    page.goto("/")
+    expect(page.locator(f"[data-run='{run}']")).to_contain_text("1 alert")
+    page.goto("/live?run=teacher")
+    expect(page.locator("#tile-steps")).to_have_text("60")
+    expect(page.locator("#alerts")).to_have_count(0)
+    with Store.open(lab_root) as store:
         delete_run(store, run)
 
 
