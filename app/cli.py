@@ -20,6 +20,7 @@ from app.commands import (
     evaluate,
     export,
     gc,
+    jobs,
     import_run,
     jobs,
     profile,

@@ -5,9 +5,12 @@ Everything here works whether a worker lives or not, and from any process.
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Literal
+
+from sqlalchemy.exc import OperationalError
 
 from lab.config import parse_run_config
 from lab.jobs.devices import need_of
@@ -29,6 +32,8 @@ from lab.store.run_state import check_allowed
 from lab.store.store import Store
 
 Cancelled = Literal["taken out of the queue", "asked to stop", "killed"]
+log = logging.getLogger("seglab.jobs")
+
 END_SECONDS = 10.0
 """How long a process may take to be gone that was killed, or has said that its run is over."""
 
@@ -46,24 +51,23 @@ def put_in_queue(
     enqueue(store, run_id, needs=needs, directory=directory or Path.cwd(), priority=priority)
 
 
-def cancel(store: Store, run_id: str) -> Cancelled:
+def cancel(store: Store, run_id: str, *, at_once: bool = False) -> Cancelled:
     """A waiting run leaves the queue; a running one saves a checkpoint and stops; asked a second
-    time, it is killed."""
+    time, or `at_once`, it is killed."""
+    if at_once and get_run(store, run_id).status != "queued":
+        return _kill(store, run_id)
     if leave(store, run_id):
         return "taken out of the queue"
     if get_run(store, run_id).status == "queued":
         count_cancel(store, run_id)
         end_if_unfinished(store, run_id, "stopped", "taken back before it began")
         return "taken out of the queue"
-    cancels = count_cancel(store, run_id)
+    if count_cancel(store, run_id) > 1:
+        return _kill(store, run_id)
     process = process_of(store, run_id)
-    if cancels == 1:
-        if process is not None:
-            ask_to_stop(process)
-        return "asked to stop"
-    if process is not None and kill(process) and _is_gone(process):
-        end_if_unfinished(store, run_id, "stopped", "killed on request")
-    return "killed"
+    if process is not None:
+        ask_to_stop(process)
+    return "asked to stop"
 
 
 def resume(store: Store, run_id: str, *, priority: int | None = None) -> None:
@@ -100,6 +104,18 @@ def move(
         return moved(line, run_id, priority=priority, before=before, to=to)
 
     rearrange(store, change)
+
+
+def _kill(store: Store, run_id: str) -> Cancelled:
+    check_allowed(run_id, get_run(store, run_id).status, "cancel")
+    try:
+        count_cancel(store, run_id, times=2)
+    except OperationalError:
+        log.warning("run %s: the store is locked; killed without a note", run_id)
+    process = process_of(store, run_id)
+    if process is not None and kill(process) and _is_gone(process):
+        end_if_unfinished(store, run_id, "stopped", "killed on request")
+    return "killed"
 
 
 def _queue_again(

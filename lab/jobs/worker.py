@@ -97,7 +97,8 @@ class Worker:
             self._finish_start(job, child)
             return True
         code = child.poll() if child is not None else None
-        if code is None and is_alive(job.process):
+        goes_on = code is None if child is not None else is_alive(job.process)
+        if goes_on:
             self._pass_on(job)
             return True
         self._children.pop(job.run_id, None)

@@ -202,18 +202,18 @@ def close_job(
         _write_end(connection, row.run, *(("failed", problem) if problem else ended))
 
 
-def count_cancel(store: Store, run_id: str) -> int:
-    """Note that the run was asked to stop; how often that makes it. Runs without a job have one."""
+def count_cancel(store: Store, run_id: str, times: int = 1) -> int:
+    """Note that the run was asked to stop; how often that makes it."""
     with store.writing() as connection:
         run = run_number(connection, run_id)
         check_allowed(run_id, state_of(connection, run), "cancel")
-        counted = update(jobs).where(jobs.c.run == run).values(cancels=jobs.c.cancels + 1)
+        counted = update(jobs).where(jobs.c.run == run).values(cancels=jobs.c.cancels + times)
         cancels = connection.scalar(counted.returning(jobs.c.cancels))
         if cancels is None:  # it never was in the queue
             values = {"stage": "over", "priority": 0, "position": 0, "needs": "any"}
-            now = {"queued": time.time(), "directory": "", "cancels": 1}
+            now = {"queued": time.time(), "directory": "", "cancels": times}
             _write_job(connection, run, values | now)
-        return cancels or 1
+        return cancels or times
 
 
 def process_of(store: Store, run_id: str) -> ProcessIdentity | None:

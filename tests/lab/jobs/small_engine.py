@@ -1,7 +1,7 @@
 """A training process as others write them: the store's public verbs, no torch.
 
 Its steps take 20 ms, as many as `schedule.max_steps`. It saves a checkpoint when asked to stop, and
-goes on from it.
+goes on from it; a run that is called "stubborn" does not listen.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def train(store: Store, run_id: str) -> int:
     for step in range(first, get_run(store, run_id).max_steps):
         time.sleep(STEP_SECONDS)
         recorder.scalars(step, {"loss/total": 1.0 / (step + 1)})
-        if stops:
+        if stops and get_run(store, run_id).name != "stubborn":
             path = directory / f"step-{step + 1:08d}.pt"
             path.touch()
             recorder.checkpoint(step + 1, path)

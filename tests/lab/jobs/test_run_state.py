@@ -55,7 +55,7 @@ def test_every_state_says_what_may_be_done():
 def test_what_is_not_allowed_is_refused_with_the_states_that_allow_it():
     check_allowed("r1", "running", "apply")
 
-    with pytest.raises(ActionRefused, match="run r1 is finished: apply is for runs that are running"):
+    with pytest.raises(ActionRefused, match="r1 is finished: apply is for runs that are run"):
         check_allowed("r1", "finished", "apply")
     with pytest.raises(ActionRefused, match="queued or starting or running or stopping"):
         check_allowed("r1", "failed", "cancel")

@@ -10,8 +10,8 @@ from subprocess import Popen
 from lab.jobs.control import cancel, resume
 from lab.jobs.worker import Worker
 from lab.store.job_queries import list_jobs
-from lab.store.job_queue import process_of
-from lab.store.processes import ProcessIdentity
+from lab.store.job_queue import held_jobs, process_of
+from lab.store.processes import ProcessIdentity, this_process
 from lab.store.queries import checkpoints, get_run, scalar_series
 from lab.store.store import Store
 from tests.lab.jobs.conftest import (
@@ -87,14 +87,15 @@ def test_a_cancelled_run_saves_stops_and_goes_on_from_there(store: Store, worker
 
 def test_asked_a_second_time_it_is_killed(store: Store, worker: Worker):
     run_id = queued(store, "stubborn", steps=50_000)
-    turn_until_state(worker, store, run_id, "running")
-    os.kill(the_process(store, run_id).pid, signal.SIGSTOP)  # it cannot save, whatever it is told
+    turn_until(worker, lambda: (get_run(store, run_id).step or 0) >= 3)
 
     assert cancel(store, run_id) == "asked to stop"
     assert get_run(store, run_id).status == "stopping"
     assert cancel(store, run_id) == "killed"
     run = get_run(store, run_id)
     assert (run.status, run.error) == ("stopped", "killed on request")
+    turn_until(worker, lambda: held_jobs(store, this_process().machine) == [])
+    assert list_jobs(store)[0].exit_code == -signal.SIGKILL
 
 
 def the_process(store: Store, run_id: str) -> ProcessIdentity:
