@@ -20,7 +20,6 @@ from app.commands import (
     evaluate,
     export,
     gc,
-    jobs,
     import_run,
     jobs,
     profile,
