@@ -57,13 +57,18 @@ def ls(
 
 
 @cli.command("cancel")
-def cancel(runs: Runs, store_root: StoreRoot = None, json: Json = False) -> None:
+def cancel(
+    runs: Runs,
+    kill: Annotated[bool, typer.Option("--kill", help="Do not wait for a checkpoint.")] = False,
+    store_root: StoreRoot = None,
+    json: Json = False,
+) -> None:
     """Take runs out of the queue, or ask them to save a checkpoint and stop.
 
     Asked a second time, a run is killed.
     """
     with Store.open(store_root) as store:
-        _for_each(store, runs, lambda run_id: control.cancel(store, run_id), json)
+        _for_each(store, runs, lambda run_id: control.cancel(store, run_id, at_once=kill), json)
 
 
 @cli.command("resume")
