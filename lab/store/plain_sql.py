@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lab.store.errors import StoreError
 from lab.store.sql_views import CLASS_NAMES, VIEWS
-from lab.store.store import Store
+from lab.store.store import Store, reading_address
 
 READING = frozenset(
     {
@@ -70,7 +70,7 @@ def table_columns(store: Store) -> dict[str, tuple[str, ...]]:
 
 @contextmanager
 def _reading(store: Store) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(f"{store.path.as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(reading_address(store.path), uri=True)
     try:
         connection.execute("PRAGMA temp_store = MEMORY")
         for statement in (*CLASS_NAMES, *(view.create_sql() for view in VIEWS)):

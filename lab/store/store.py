@@ -62,7 +62,7 @@ class Store:
             store._prepare()
         except (DatabaseError, OSError) as error:
             store.close()
-            raise StoreError(f"{path}: cannot be opened: {_reason(error)}") from error
+            raise StoreError(f"{path}: cannot be opened: {_reason(error, path)}") from error
         except StoreError:
             store.close()
             raise
@@ -130,10 +130,29 @@ def _plain_number(value: np.generic) -> int | float:
     return value.item()
 
 
+def reading_address(path: Path) -> str:
+    """The URI by which sqlite3 opens a store for reading, as it lies there now."""
+    return f"{path.as_uri()}?mode=ro{'&immutable=1' if _is_still(path) else ''}"
+
+
+def _is_still(path: Path) -> bool:
+    """Whether the store lies in a directory that cannot be written to, with no log beside it.
+
+    SQLite reads through a file that it makes beside a store (store.db-shm), and cannot here. It
+    needs none when everything is in store.db; a log with something in it says that not all is.
+    """
+    return not os.access(path.parent, os.W_OK) and _log_is_empty(path)
+
+
+def _log_is_empty(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return not log.exists() or log.stat().st_size == 0
+
+
 def _engine(path: Path, mode: Literal["ro", "rwc"]) -> Engine:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{path.as_uri()}?mode={mode}",
+            reading_address(path) if mode == "ro" else f"{path.as_uri()}?mode={mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,  # we begin transactions ourselves, below
@@ -171,5 +190,13 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _reason(error: Exception) -> str:
-    return str(error.orig) if isinstance(error, DatabaseError) else str(error)
+def _reason(error: Exception, path: Path) -> str:
+    text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
+    if not path.parent.is_dir() or os.access(path.parent, os.W_OK):
+        return text
+    if _log_is_empty(path):
+        return f"{text}; its directory is read-only, so it can be read but not written"
+    return (
+        f"{text}; its directory is read-only, and {path.name}-wal holds what is not in {path.name} "
+        "yet: open the store once where it can be written, or copy its directory"
+    )
