@@ -20,6 +20,10 @@ class PortBusy(RuntimeError):
     """No port could be bound; the message names the host and the ports."""
 
 
+class UnknownHost(RuntimeError):
+    """The name of the host means no address; the message names it."""
+
+
 def serve(
     root: Path,
     host: str = "127.0.0.1",
@@ -36,9 +40,11 @@ def serve(
         announce: told the address once, as soon as it is known.
 
     Raises:
+        UnknownHost: `host` is a name that does not resolve.
         AccessError: `host` is not loopback and there are no credentials.
         PortBusy: nothing in the range is free.
     """
+    check_host(host)
     demand_credentials(host, credentials)
     listener = bind(host, port)
     with closing(listener):
@@ -49,6 +55,15 @@ def serve(
         app = build_server(root, credentials=credentials)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def check_host(host: str) -> None:
+    """Raises UnknownHost when `host` is neither an address nor a name that resolves to one."""
+    try:
+        socket.getaddrinfo(host, None)
+    except (socket.gaierror, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnknownHost(f"host {host}: the name does not resolve ({reason})") from None
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.commands.options import StoreRoot
-from app.commands.terminal import CommandFailed, say
+from app.commands.terminal import CommandFailed, WrongUse, note, say
 from app.guard import read_credentials
-from app.main import DEFAULT_PORT, PortBusy, serve
+from app.main import DEFAULT_PORT, PortBusy, UnknownHost, serve
 from lab.store.store import default_root
 
 
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port; 0 = any free one.")
-    ] = DEFAULT_PORT,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Port; 0 = any free one, a taken one moves on to the next free.",
+            show_default=str(DEFAULT_PORT),
+        ),
+    ] = None,
     auth: Annotated[
         Path | None,
         typer.Option(
@@ -32,10 +39,21 @@ def ui(
     """Open the dashboard; it follows running runs, and no request leaves the machine."""
     root = store_root or default_root()
     try:
-        serve(root, host, port, credentials=read_credentials(auth), announce=_announce)
+        serve(
+            root,
+            host,
+            DEFAULT_PORT if port is None else port,
+            credentials=read_credentials(auth),
+            announce=partial(_announce, port),
+        )
+    except UnknownHost as error:
+        raise WrongUse(str(error)) from None
     except PortBusy as error:
         raise CommandFailed(str(error)) from None
 
 
-def _announce(address: str) -> None:
+def _announce(asked: int | None, address: str) -> None:
+    """Say where it is, and why it is not where it was asked to be."""
+    if asked and not address.endswith(f":{asked}"):
+        note(f"port {asked} is taken: this is the next free one")
     say(f"seglab is at {address}  (Ctrl-C stops it)")

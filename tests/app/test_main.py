@@ -1,0 +1,47 @@
+"""Where the dashboard listens, and what it says about that."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from app.commands.ui import _announce
+from app.main import UnknownHost, bind, check_host
+
+
+def test_a_taken_port_moves_on_to_the_next_free_one() -> None:
+    with closing(bind("127.0.0.1", 0)) as first:
+        first.listen()
+        taken = first.getsockname()[1]
+        with closing(bind("127.0.0.1", taken)) as second:
+            assert second.getsockname()[1] > taken
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _announce(7860, "http://127.0.0.1:7861")
+
+    said = capsys.readouterr()
+    assert said.err == "port 7860 is taken: this is the next free one\n"
+    assert said.out == "seglab is at http://127.0.0.1:7861  (Ctrl-C stops it)\n"
+
+
+@pytest.mark.parametrize("asked", [None, 0, 7861])
+def test_a_port_that_nobody_asked_for_is_not_missed(
+    capsys: pytest.CaptureFixture[str], asked: int | None
+) -> None:
+    _announce(asked, "http://127.0.0.1:7861")
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_host_that_is_no_name_is_said_to_be_none() -> None:
+    with pytest.raises(UnknownHost, match=r"host nonsense\.invalid: the name does not resolve"):
+        check_host("nonsense.invalid")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "0.0.0.0"])
+def test_addresses_need_no_name(host: str) -> None:
+    check_host(host)
