@@ -15,6 +15,7 @@ from gradio.themes import Base
 from app import api_clip, api_labels, api_pictures, api_runs, api_what_if
 from app.answers import explain_errors
 from app.guard import Credentials, Guard
+from app.not_found import NotFoundPage
 from app.pages import data, labels, live, runs, what_if
 from app.parts import STATIC
 
@@ -36,6 +37,7 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
     explain_errors(app)
     serve_static(app)
     mount_pages(app)
+    app.add_middleware(NotFoundPage)
     app.add_middleware(Guard, credentials=credentials)
     return app
 
