@@ -163,6 +163,7 @@ def whole_image(
     return {
         "image": image_entry(record),
         "step": step,
+        "seen": labels[0]["seen"] if labels else None,
         "labels": labels,
         "truth": [truth_entry(annotation) for annotation in record.annotations],
     }

@@ -18,10 +18,11 @@ from lab.datasets.records import (
     LabelSource,
     Rle,
 )
-from lab.store.queries import image_record, label_masks
+from lab.store.queries import image_record, label_masks, visible_parts
 from lab.store.rows import LabelRow
 from lab.store.store import Store
 
+Box = tuple[float, float, float, float]
 BOX = ("x1", "y1", "x2", "y2")
 NUMBERS = (
     "class_quality",
@@ -54,11 +55,43 @@ def label_entries(
     masks = label_masks(store, [row.label_id for row in rows])
     ids = dict.fromkeys(row.image_id for row in rows)
     images = {image_id: image_entry(image_record(store, run_id, image_id)) for image_id in ids}
-    return [label_entry(row, masks.get(row.label_id)) for row in rows], images
+    parts = seen_parts(store, run_id, rows, images)
+    entries = [
+        label_entry(row, masks.get(row.label_id), parts.get((row.step, row.image_id)))
+        for row in rows
+    ]
+    return entries, images
 
 
-def label_entry(row: LabelRow, mask: Rle | None) -> dict[str, Any]:
-    """A label as the browser draws it: scores, box, mask, kind, and in words why it was dropped."""
+def seen_parts(
+    store: Store, run_id: str, rows: Sequence[LabelRow], images: Mapping[int, dict[str, Any]]
+) -> dict[tuple[int, int], Box]:
+    """The part of its image that a teacher saw, by (step, image id), where the view cut some off.
+
+    All rows are of one source.
+    """
+    if not rows:
+        return {}
+    places = {(row.step, row.image_id) for row in rows}
+    parts = visible_parts(store, run_id, rows[0].source, places)
+    return {
+        place: part
+        for place, part in parts.items()
+        if cuts(part, images[place[1]]["width"], images[place[1]]["height"])
+    }
+
+
+def cuts(part: Box, width: int, height: int) -> bool:
+    """Whether a pixel of the image lies outside the part: a pixel is inside when its centre is."""
+    x1, y1, x2, y2 = part
+    return x1 > 0.5 or y1 > 0.5 or x2 < width - 0.5 or y2 < height - 0.5
+
+
+def label_entry(row: LabelRow, mask: Rle | None, seen: Box | None) -> dict[str, Any]:
+    """A label as the browser draws it: scores, box, mask, kind, and in words why it was dropped.
+
+    `seen` is the part of the image that the teacher saw; None = all of it.
+    """
     rule = DropRule(row.rule)
     measured = {
         DropRule.CLASS_QUALITY: row.class_quality,
@@ -82,6 +115,7 @@ def label_entry(row: LabelRow, mask: Rle | None) -> dict[str, Any]:
         "gt_id": row.gt_id,
         "target_id": row.target_id,
         "mask": mask_entry(mask),
+        "seen": seen,
     } | {name: getattr(row, name) for name in NUMBERS}
 
 

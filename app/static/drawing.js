@@ -57,8 +57,11 @@ function shiftInside(view, image) {
   };
 }
 
-/** Draw the view of an image, then each mark over it. `picture` may be smaller than `image`. */
-export function drawView(canvas, picture, image, view, marks) {
+/**
+ * Draw the view of an image, then each mark over it. `picture` may be smaller than `image`.
+ * seen: {box, dim?} = the part of the image a network saw, framed, what lies outside dimmed.
+ */
+export function drawView(canvas, picture, image, view, marks, seen = null) {
   const { width, height } = fitCanvas(canvas);
   if (width === 0) return;
   const context = canvas.getContext("2d");
@@ -70,7 +73,29 @@ export function drawView(canvas, picture, image, view, marks) {
   context.translate(-view.x, -view.y);
   context.imageSmoothingQuality = "high";
   context.drawImage(picture, 0, 0, image.width, image.height);
+  if (seen?.dim) dimOutside(context, seen.box, image);
   for (const mark of marks) drawMark(context, mark, scale);
+  if (seen) drawFrame(context, seen.box, scale);
+  context.restore();
+}
+
+const SHADE = "rgba(8, 11, 16, 0.6)";
+
+function dimOutside(context, box, image) {
+  const path = new Path2D();
+  path.rect(0, 0, image.width, image.height);
+  path.addPath(boxPath(box));
+  context.fillStyle = SHADE;
+  context.fill(path, "evenodd");
+}
+
+/** A thin dashed line of both extremes: it shows on any picture, and has no colour of a kind. */
+function drawFrame(context, box, scale) {
+  const path = boxPath(box);
+  context.save();
+  strokePath(context, path, "rgba(0, 0, 0, 0.65)", 1.5 / scale);
+  context.setLineDash([5 / scale, 5 / scale]);
+  strokePath(context, path, "#ffffff", 1.5 / scale);
   context.restore();
 }
 

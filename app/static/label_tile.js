@@ -22,7 +22,7 @@ export function labelTile(run, label, image, { whole = false, small = false, onO
       onclick: () => onOpen(label, tile),
     },
     canvas,
-    small ? shortCaption(label) : caption(label),
+    small ? shortCaption(label) : caption(label, image),
   );
   tile.draw = () => paint(canvas, run, label, image, whole);
   return tile;
@@ -38,7 +38,7 @@ async function paint(canvas, run, label, image, whole) {
   try {
     const picture = await loadImage(pictureUrl(run, image.id, TILE_SIDE));
     const view = whole ? wholeImage(image, 1) : cropAround(label.box, image, 1);
-    drawView(canvas, picture, image, view, [mark]);
+    drawView(canvas, picture, image, view, [mark], label.seen && { box: label.seen, dim: true });
   } catch (problem) {
     canvas.title = `This image cannot be shown: ${problem.message}`;
   }
@@ -66,7 +66,7 @@ export function verdict(label) {
   );
 }
 
-function caption(label) {
+function caption(label, image) {
   return h(
     "span",
     { class: "caption" },
@@ -81,6 +81,7 @@ function caption(label) {
       ? h("span", { class: "kept-mark" }, "kept")
       : h("span", { class: "why" }, `dropped: ${label.why}`),
     maskNote(label),
+    cutNote(label, image),
   );
 }
 
@@ -103,6 +104,26 @@ export function maskNote(label) {
   );
 }
 
+/** How a view that shows a part of the image is judged, see lab/analysis/judge.py. */
+export const SEEN_WORDS =
+  "The teacher's view is a crop of the image. Masks end at its edge, and are compared with the part of each true object inside it; a part under 5 pixels does not count.";
+
+const EDGE = 2;
+
+/** A straight edge of a mask needs a reason: there the view ended. */
+function cutNote({ box, seen }, { width, height }) {
+  if (!seen) return null;
+  const at = (side, edge, end) => Math.abs(side - edge) <= EDGE && Math.abs(edge - end) > EDGE;
+  const isCut =
+    at(box[0], seen[0], 0) ||
+    at(box[1], seen[1], 0) ||
+    at(box[2], seen[2], width) ||
+    at(box[3], seen[3], height);
+  return isCut ? h("span", { class: "hint", title: SEEN_WORDS }, "cut by the edge of the view") : null;
+}
+
 function tooltip(label) {
-  return `step ${label.step}, image ${label.image_id}: ${label.kept ? "kept" : `dropped, ${label.why}`}`;
+  const fate = label.kept ? "kept" : `dropped, ${label.why}`;
+  const seen = label.seen ? "\nDimmed: what the teacher's view did not show." : "";
+  return `step ${label.step}, image ${label.image_id}: ${fate}${seen}`;
 }

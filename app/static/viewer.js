@@ -3,7 +3,7 @@
 import { drawView, loadImage, wholeImage } from "./drawing.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, pictureUrl, runPath } from "./http.js";
-import { classText, maskNote, verdict } from "./label_tile.js";
+import { classText, maskNote, SEEN_WORDS, verdict } from "./label_tile.js";
 import { kindOf } from "./kinds.js";
 import { className } from "./session.js";
 import { count, isNumber, plural, score } from "./text.js";
@@ -19,6 +19,7 @@ export function buildViewer(parent, { onMove, onClose }) {
     teacher: h("canvas", { id: "viewer-teacher" }),
     truth: h("canvas", { id: "viewer-truth" }),
     truthCaption: h("figcaption", {}),
+    seen: h("span", { class: "seen-note", id: "viewer-seen", title: SEEN_WORDS }),
     list: h("div", { class: "entries", role: "listbox", "aria-label": "Labels of this image" }),
     only: h("input", { type: "checkbox" }),
   };
@@ -98,7 +99,7 @@ function body(parts, close) {
         h(
           "figure",
           {},
-          h("figcaption", {}, "What the teacher believed: solid = kept, dashed = dropped"),
+          h("figcaption", {}, "What the teacher believed: solid = kept, dashed = dropped", parts.seen),
           parts.teacher,
         ),
         h("figure", {}, parts.truthCaption, parts.truth),
@@ -124,12 +125,14 @@ function showTexts(parts, data, label) {
     parts.subtitle,
     `step ${count(label.step)}, ${plural(data.labels.length, "candidate")}, ${count(kept)} kept`,
   );
-  setText(
-    parts.truthCaption,
-    data.truth.length
-      ? `The hidden truth: ${plural(data.truth.length, "object")}`
-      : "The hidden truth: none is known for this image",
-  );
+  setText(parts.seen, data.seen ? "It saw only what lies inside the thin dashed frame." : "");
+  setText(parts.truthCaption, truthWords(data));
+}
+
+function truthWords({ truth, seen }) {
+  if (truth.length === 0) return "The hidden truth: none is known for this image";
+  const judged = seen ? ", whole; judged inside the frame" : "";
+  return `The hidden truth: ${plural(truth.length, "object")}${judged}`;
 }
 
 function paintStages(parts, { data, picture, selected }) {
@@ -149,13 +152,13 @@ function paintStages(parts, { data, picture, selected }) {
     truth: true,
     strong: one.id === matched && matched >= 0,
   }));
-  stage(parts.teacher, picture, data.image, marks);
-  stage(parts.truth, picture, data.image, truth);
+  stage(parts.teacher, picture, data.image, marks, data.seen && { box: data.seen, dim: true });
+  stage(parts.truth, picture, data.image, truth, data.seen && { box: data.seen });
 }
 
-function stage(canvas, picture, image, marks) {
+function stage(canvas, picture, image, marks, seen) {
   const aspect = canvas.clientWidth / Math.max(1, canvas.clientHeight);
-  drawView(canvas, picture, image, wholeImage(image, aspect), marks);
+  drawView(canvas, picture, image, wholeImage(image, aspect), marks, seen);
 }
 
 function entry(label, onPick) {

@@ -46,6 +46,7 @@ IDS_PER_QUERY = 10_000
 SETS_PER_READ = 4_096
 
 Range = tuple[float | None, float | None]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,28 @@ def label_masks(store: Store, label_ids: Sequence[int]) -> dict[int, Rle]:
             )
             masks |= {label_id: Rle(*mask) for label_id, *mask in found}
     return masks
+
+
+def visible_parts(
+    store: Store, run_id: str, source: LabelSource, places: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Box]:
+    """The part of its image that a network saw, by (step, image id), where it saw not all of it.
+
+    XYXY in pixels of the original image. Places that were not recorded are absent too.
+    """
+    c = label_sets.c
+    sides = (c.visible_x1, c.visible_y1, c.visible_x2, c.visible_y2)
+    with store.reading() as connection:
+        found = connection.execute(
+            select(c.step, c.image_id, *sides).where(
+                c.run == run_number(connection, run_id),
+                c.source == int(source),
+                c.step.in_({int(step) for step, _ in places}),
+                c.image_id.in_({int(image_id) for _, image_id in places}),
+                c.visible_x1.is_not(None),
+            )
+        ).all()
+    return {(step, image_id): (x1, y1, x2, y2) for step, image_id, x1, y1, x2, y2 in found}
 
 
 def label_columns(

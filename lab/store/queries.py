@@ -16,6 +16,7 @@ from lab.store.label_queries import (
     find_labels,
     label_columns,
     label_masks,
+    visible_parts,
 )
 from lab.store.rows import (
     CheckpointRow,
@@ -76,4 +77,5 @@ __all__ = [
     "scalar_series",
     "step_summaries",
     "store_sizes",
+    "visible_parts",
 ]
