@@ -188,7 +188,7 @@ def _train(run: Run) -> int:
             recorder.finish("failed", f"{type(error).__name__}: {error}")
             return 1
         recorder.finish(status)
-        log.info("%s at step %d", status, trainer.step)
+        log.info("%s after %d of %d steps", status, trainer.step, run.config.schedule.max_steps)
     return 0
 
 

@@ -200,7 +200,6 @@ def _for_each(store: Store, keys: list[str], act: Callable[[str], str], json: bo
 
 
 def _line(job: JobRow) -> tuple[object, ...]:
-    done = 0 if job.step is None else min(job.step + 1, job.max_steps)
     return (
         job.run_id,
         job.name,
@@ -209,7 +208,7 @@ def _line(job: JobRow) -> tuple[object, ...]:
         job.slot or "-",
         job.priority,
         job.attempt,
-        f"{done}/{job.max_steps}",
+        f"{job.done}/{job.max_steps}",
     )
 
 

@@ -25,6 +25,7 @@ from lab.analysis.watch import run_alerts, standing_alerts
 from lab.config import AppliedChange, RunConfig, flatten
 from lab.datasets.records import ErrorKind
 from lab.store.asks import applied_changes
+from lab.store.lately import LATELY_STEPS
 from lab.store.queries import (
     EvaluationRow,
     RunRow,
@@ -57,11 +58,13 @@ def runs(store_root: StoreRoot = None, json: Json = False) -> None:
     elif not rows:
         note("no runs yet: seglab demo, or seglab train experiments/shapes_demo.toml")
     else:
-        headings = ["run", "name", "method", "status", "step", "AP", "kept", "precision"]
+        headings = ["run", "name", "method", "status", "step", "AP", "kept/image", "precision"]
         if alerts:
             headings.append("alerts")
         lines = [(*_line(row), alert_marks(alerts.get(row.run_id, []))) for row in rows]
         say_table(headings, [line[: len(headings)] for line in lines], words=4)
+        if any(row.lately for row in rows):
+            note(f"kept/image and precision: over the last {LATELY_STEPS} recorded steps of a run")
 
 
 def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
@@ -98,11 +101,6 @@ def alert_marks(alerts: Sequence[Alert]) -> str:
     )
 
 
-def steps_done(row: RunRow) -> int:
-    """Steps behind it; `row.step` is the last one heard of, and counts from 0."""
-    return 0 if row.step is None else min(row.step + 1, row.max_steps)
-
-
 def changed_values(config: dict[str, Any]) -> dict[str, Any]:
     """Dotted keys whose value is not the default one, of the same method and dataset source."""
     known = flatten(RunConfig().model_dump(mode="json"))
@@ -116,17 +114,17 @@ def _line(row: RunRow) -> tuple[object, ...]:
         row.name,
         row.method,
         row.status,
-        f"{steps_done(row)}/{row.max_steps}",
+        f"{row.done}/{row.max_steps}",
         number(row.best_ap),
-        "-" if row.last_kept is None else row.last_kept,
-        percent(row.last_precision),
+        number(row.lately and row.lately.kept_per_image),
+        percent(row.lately and row.lately.precision),
     )
 
 
 def _say_state(row: RunRow) -> None:
     say(f"{row.name}  {row.run_id}")
     say(f"{row.method} on {row.host}, {row.dataset}")
-    say(f"{row.status}, step {steps_done(row)}/{row.max_steps}")
+    say(f"{row.status}, step {row.done}/{row.max_steps}")
     say(f"created {datetime.fromtimestamp(row.created).astimezone():%Y-%m-%d %H:%M:%S %z}")
     if row.started is not None and row.finished is not None:
         say(f"trained for {duration(row.finished - row.started)}")

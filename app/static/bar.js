@@ -125,6 +125,7 @@ function stepControls() {
     address.change({ it: following() ? shownStep() : null, pg: null }),
   );
   const refresh = () => {
+    node.hidden = session.steps.length === 0;
     slider.max = Math.max(0, session.steps.length - 1);
     slider.disabled = session.steps.length < 2;
     if (document.activeElement !== slider || following())

@@ -27,7 +27,7 @@ const CONFIG = {
 export async function drawChart(
   node,
   traces,
-  { empty, yTitle, range, marks = [], percent = false, stacked = false },
+  { empty, yTitle, range, span, marks = [], percent = false, stacked = false },
 ) {
   const Plotly = await plotly();
   if (!traces.some((trace) => trace.x.length > 0)) {
@@ -40,10 +40,27 @@ export async function drawChart(
   if (!node.dataset.drawn) node.replaceChildren();
   node.dataset.drawn = "yes";
   node.classList.remove("empty");
-  await Plotly.react(node, traces, layout({ yTitle, range, marks, percent, stacked }), CONFIG);
+  const told = marks.length ? [...traces, ticks(marks)] : traces;
+  await Plotly.react(node, told, layout({ yTitle, range, span, marks, percent, stacked }), CONFIG);
 }
 
-function layout({ yTitle, range, marks, percent, stacked }) {
+/** Where something happened, as a legend entry and in what the pointer is told. */
+function ticks(marks) {
+  return {
+    type: "scatter",
+    mode: "markers",
+    name: "checkpoint or event",
+    x: marks.map((mark) => mark.step),
+    y: marks.map(() => 0),
+    text: marks.map((mark) => escapeHtml(mark.told)),
+    marker: { symbol: "line-ns-open", size: 9, color: colour("soft"), line: { width: 1.5 } },
+    hovertemplate: "%{text}<extra></extra>",
+    cliponaxis: false,
+  };
+}
+
+/** span: [first, last] steps that the axis always shows; zooming in goes beyond it. */
+function layout({ yTitle, range, span, marks, percent, stacked }) {
   const showLegend = !stacked;
   const axis = {
     gridcolor: colour("line"),
@@ -65,7 +82,7 @@ function layout({ yTitle, range, marks, percent, stacked }) {
     },
     showlegend: showLegend,
     legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0, font: { size: 11 } },
-    xaxis: { ...axis, title: { text: "step", font: { size: 11 }, standoff: 4 }, showgrid: false },
+    xaxis: { ...axis, title: { text: "step", font: { size: 11 }, standoff: 4 }, showgrid: false, autorangeoptions: { include: span } },
     yaxis: {
       ...axis,
       title: { text: yTitle, font: { size: 11 }, standoff: 6 },
@@ -114,8 +131,8 @@ export function line(name, x, y, tint, style = {}) {
     x,
     y,
     connectgaps: false,
-    mode: style.markers ? "lines+markers" : "lines",
-    marker: { size: 5 },
+    mode: style.markers || x.length === 1 ? "lines+markers" : "lines",
+    marker: { size: x.length === 1 ? 9 : 6 },
     opacity: style.opacity ?? 1,
     line: { color: tint, width: style.width ?? 2, dash: style.dash ?? "solid" },
     hoverinfo: style.silent ? "skip" : undefined,

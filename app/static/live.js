@@ -6,10 +6,20 @@ import { fill, h, setText } from "./dom.js";
 import { ask, runPath } from "./http.js";
 import { kindLegend } from "./kinds.js";
 import * as curves from "./live_curves.js";
-import { missingRun } from "./notices.js";
+import { makesNone, missingRun, noneToShow } from "./notices.js";
 import { binned, extend } from "./series.js";
 import { listen, session } from "./session.js";
-import { ap, count, done, duration, percent, progress, remaining } from "./text.js";
+import {
+  ap,
+  count,
+  DASH,
+  duration,
+  isNumber,
+  latelyWords,
+  percent,
+  progress,
+  remaining,
+} from "./text.js";
 
 const CHARTS = [
   {
@@ -29,12 +39,14 @@ const CHARTS = [
     title: "Pseudo-labels per image",
     hint: "Candidates the teacher proposed, and those that passed the thresholds and taught the student.",
     draw: curves.kept,
+    ofLabels: true,
   },
   {
     id: "quality",
     title: "Are the kept ones right?",
     hint: "Precision: how many kept labels are right. Recall: how many true objects have a right kept label.",
     draw: curves.quality,
+    ofLabels: true,
   },
   {
     id: "kinds",
@@ -42,6 +54,7 @@ const CHARTS = [
     hint: "Share of each kind of error among the kept labels.",
     draw: curves.kinds,
     legend: true,
+    ofLabels: true,
   },
   {
     id: "machine",
@@ -61,12 +74,14 @@ export function mount(element) {
   const meta = h("span", { class: "hint" });
   const error = h("p", { class: "error-line", id: "run-error" });
   const alerts = h("div", {});
+  const none = h("div", { id: "no-labels" });
   const page = h(
     "div",
     { class: "page", id: "live-page" },
     h("div", { class: "page-head" }, title, meta, error),
     alerts,
     tiles.node,
+    none,
     h(
       "div",
       { class: "charts" },
@@ -83,9 +98,12 @@ export function mount(element) {
     setText(meta, `${run.method} on ${run.host}, ${run.dataset}, ${run.run_id}`);
     setText(error, run.error ?? "");
     fill(alerts, alertList(state.data.alerts));
-    tiles.show(state.data);
+    const hasNone = makesNone(run) && state.data.bins.length === 0;
+    tiles.show(state.data, hasNone);
+    fill(none, hasNone ? h("p", { class: "card hint" }, noneToShow(run)) : null);
     showLog(log, state.data.log);
-    for (const card of cards)
+    for (const card of cards) card.node.hidden = hasNone && card.ofLabels;
+    for (const card of cards.filter((one) => !one.node.hidden))
       drawChart(card.plot, ...card.draw(state.data)).catch((problem) => console.error(problem));
   };
 
@@ -139,7 +157,7 @@ function cursors({ series, summaries, events }) {
   };
 }
 
-function chartCard({ id, title, hint, draw, legend }) {
+function chartCard({ id, title, hint, draw, legend, ofLabels = false }) {
   const plot = h("div", { class: "chart", id: `chart-${id}` });
   const node = h(
     "section",
@@ -149,7 +167,7 @@ function chartCard({ id, title, hint, draw, legend }) {
     legend ? kindLegend() : null,
     plot,
   );
-  return { node, plot, draw };
+  return { node, plot, draw, ofLabels };
 }
 
 function logCard(log) {
@@ -169,8 +187,10 @@ function showLog(log, text) {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
+const OF_LABELS = ["kept", "precision", "recall"];
+
 function buildTiles() {
-  const names = ["status", "steps", "ap", "kept", "precision", "recall"];
+  const names = ["status", "steps", "ap", ...OF_LABELS];
   const parts = Object.fromEntries(
     names.map((name) => [
       name,
@@ -178,53 +198,50 @@ function buildTiles() {
     ]),
   );
   const bar = h("i", {});
+  for (const name of names) {
+    parts[name].node = h(
+      "div",
+      { class: "card tile-number" },
+      parts[name].big,
+      parts[name].label,
+      name === "steps" ? h("div", { class: "progress" }, bar) : null,
+    );
+  }
   const node = h(
     "div",
     { class: "tiles" },
-    names.map((name) =>
-      h(
-        "div",
-        { class: "card tile-number" },
-        parts[name].big,
-        parts[name].label,
-        name === "steps" ? h("div", { class: "progress" }, bar) : null,
-      ),
-    ),
+    names.map((name) => parts[name].node),
   );
   const put = (name, big, label) => {
     setText(parts[name].big, big);
     setText(parts[name].label, label);
   };
-  const show = ({ run, bins }) => {
-    const last = bins.at(-1);
+  const show = ({ run }, hasNone) => {
+    const { lately } = run;
+    const when = lately ? latelyWords(lately) : "none recorded yet";
+    for (const name of OF_LABELS) {
+      parts[name].node.hidden = hasNone;
+      parts[name].node.title = lately
+        ? `Steps ${count(lately.first_step)} to ${count(lately.last_step)}`
+        : "";
+    }
     const left = remaining(run);
     put(
       "status",
       run.status,
       run.status === "running" ? `about ${duration(left)} left` : endText(run),
     );
-    put("steps", count(done(run)), `of ${count(run.max_steps)} steps`);
+    put("steps", count(run.done), `of ${count(run.max_steps)} steps`);
     bar.style.setProperty("--share", progress(run));
     put(
       "ap",
       ap(run.best_ap),
       run.best_ap_model ? `best AP, by the ${run.best_ap_model}` : "best AP; not evaluated yet",
     );
-    put(
-      "kept",
-      last ? (last.kept / Math.max(1, last.images)).toFixed(1) : "–",
-      "labels kept per image, lately",
-    );
-    put(
-      "precision",
-      percent(last ? curves.precisionOf(last) : null),
-      "of the kept labels are right, lately",
-    );
-    put(
-      "recall",
-      percent(last ? curves.recallOf(last) : null),
-      "of the true objects found, lately",
-    );
+    const kept = lately?.kept_per_image;
+    put("kept", isNumber(kept) ? kept.toFixed(1) : DASH, `labels kept per image, ${when}`);
+    put("precision", percent(lately?.precision), `of the kept labels are right, ${when}`);
+    put("recall", percent(lately?.recall), `of the true objects found, ${when}`);
   };
   return { node, show };
 }

@@ -4,9 +4,6 @@ import { band, line } from "./charts.js";
 import { colour, ERROR_KINDS, kindColour } from "./kinds.js";
 import { precision, recall, share, smooth } from "./series.js";
 
-export const precisionOf = precision;
-export const recallOf = recall;
-
 const LOSS_TINTS = [
   "ink",
   "accent",
@@ -35,7 +32,7 @@ export function losses(data) {
       line(lossName(name), steps, smooth(values, length), tint, { width: index === 0 ? 2.5 : 1.6 }),
     ];
   });
-  return [traces, { empty: "No losses recorded yet.", yTitle: "loss", marks: marks(data) }];
+  return [traces, { empty: "No losses recorded yet.", yTitle: "loss", ...places(data) }];
 }
 
 const byImportance = (a, b) => (b === "loss/total") - (a === "loss/total") || a.localeCompare(b);
@@ -62,7 +59,7 @@ export function averagePrecision(data) {
         ]
       : [];
   });
-  return [traces, { empty: "Not evaluated yet.", yTitle: "AP", marks: marks(data) }];
+  return [traces, { empty: "Not evaluated yet.", yTitle: "AP", ...places(data) }];
 }
 
 export function kept({ bins, ...data }) {
@@ -83,7 +80,7 @@ export function kept({ bins, ...data }) {
         format: ".1f",
       }),
     );
-  return [bins.length ? traces : [], { empty: NOT_YET, yTitle: "per image", marks: marks(data) }];
+  return [bins.length ? traces : [], { empty: NOT_YET, yTitle: "per image", ...places(data) }];
 }
 
 export function quality({ bins, ...data }) {
@@ -99,7 +96,7 @@ export function quality({ bins, ...data }) {
       empty: bins.length ? NO_TRUTH : NOT_YET,
       range: [0, 1.02],
       percent: true,
-      marks: marks(data),
+      ...places(data),
     },
   ];
 }
@@ -122,7 +119,7 @@ export function kinds({ bins, ...data }) {
       range: [0, 1],
       percent: true,
       stacked: true,
-      marks: marks(data),
+      ...places(data),
     },
   ];
 }
@@ -141,8 +138,14 @@ export function machine(data) {
     const { steps, values } = data.series[name];
     return line(title, steps, values, colour(tint), { format: ".1f", width: 1.6 });
   });
-  return [traces, { empty: "No samples of the machine yet.", yTitle: "" }];
+  return [traces, { empty: "No samples of the machine yet.", yTitle: "", span: stepsOf(data.run) }];
 }
+
+/** The steps of the whole run, so that all curves share an axis, and where something happened. */
+const places = (data) => ({ span: stepsOf(data.run), marks: marks(data) });
+
+/** A fork begins where its parent was. */
+const stepsOf = (run) => [run.parent_step ?? 0, Math.max(run.done, run.parent_step ?? 0)];
 
 /** Dotted lines where something happened: events by their word, checkpoints by a tick. */
 function marks({ events = [], checkpoints = [] }) {
@@ -150,6 +153,7 @@ function marks({ events = [], checkpoints = [] }) {
     .filter((event) => event.step !== null && event.step !== undefined)
     .filter((event) => !event.kind.startsWith("alert")) // listed above the curves
     .slice(-12)
-    .map((event) => ({ step: event.step, text: event.kind }));
-  return [...checkpoints.slice(-12).map((step) => ({ step, text: "" })), ...told];
+    .map((event) => ({ step: event.step, text: event.kind, told: event.kind }));
+  const saved = checkpoints.slice(-12).map((step) => ({ step, text: "", told: "checkpoint" }));
+  return [...saved, ...told];
 }

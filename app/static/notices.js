@@ -3,6 +3,7 @@
 import * as address from "./address.js";
 import { h } from "./dom.js";
 import { session } from "./session.js";
+import { count } from "./text.js";
 
 /** A card with a title, sentences and perhaps a command to copy. */
 export function notice(title, sentences, command = null) {
@@ -10,7 +11,7 @@ export function notice(title, sentences, command = null) {
     "section",
     { class: "notice", role: "status" },
     h("h2", {}, title),
-    sentences.map((sentence) => h("p", {}, sentence)),
+    sentences.filter(Boolean).map((sentence) => h("p", {}, sentence)),
     command && h("pre", {}, command),
   );
 }
@@ -33,18 +34,26 @@ export function noRuns(overview) {
   );
 }
 
+/** Whether the run's method has no pseudo-labels, now or ever. */
+export const makesNone = (run) => run.thresholds.kind === "none";
+
+export const noneToShow = (run) =>
+  `This run makes no pseudo-labels: its method, ${run.method}, learns from annotated images only.`;
+
 /** The card for a run that has no pseudo-labels in view, with the reason it has none. */
 export function noLabels(run) {
   const method = run.config?.method ?? {};
-  if (run.thresholds.kind === "none") {
-    return notice("This run makes no pseudo-labels", [
-      `Its method, ${run.method}, learns from labelled images only. Choose another run above.`,
+  if (makesNone(run)) {
+    const others = session.runs.some((other) => other.lately !== null);
+    return notice("No pseudo-labels to show", [
+      noneToShow(run),
+      others ? "Choose another run above." : null,
     ]);
   }
   const burnIn = method.burn_in_steps;
   const sentence =
-    burnIn > 0 && run.step < burnIn
-      ? `The teacher begins after ${burnIn.toLocaleString("en-US")} steps on labelled images; the run is at step ${run.step}.`
+    burnIn > 0 && run.done < burnIn
+      ? `The teacher begins after ${count(burnIn)} steps on labelled images; the run has done ${count(run.done)}.`
       : "The teacher has not recorded any yet.";
   return notice("No pseudo-labels yet", [
     sentence,

@@ -8,14 +8,17 @@ import {
   ago,
   ap,
   count,
-  done,
+  DASH,
   duration,
   isNumber,
+  latelyWords,
   percent,
   plural,
   progress,
   remaining,
 } from "./text.js";
+
+const LATELY = "over the last 50 recorded steps";
 
 const COLUMNS = [
   { key: "name", title: "Run", value: (run) => run.name.toLowerCase(), cell: nameCell },
@@ -42,20 +45,20 @@ const COLUMNS = [
     cell: apCell,
   },
   {
-    key: "last_kept",
-    title: "Kept",
-    hint: "Pseudo-labels kept at the last recorded step",
+    key: "kept",
+    title: "Kept per image",
+    hint: `Pseudo-labels kept per image, ${LATELY}`,
     right: true,
-    value: (run) => run.last_kept,
-    cell: (run) => h("span", { class: "num" }, count(run.last_kept)),
+    value: (run) => run.lately?.kept_per_image,
+    cell: (run) => latelyCell(run, perImage(run.lately?.kept_per_image)),
   },
   {
-    key: "last_precision",
+    key: "precision",
     title: "Precision",
-    hint: "Share of the kept pseudo-labels that are right, against the hidden truth",
+    hint: `Share of the kept pseudo-labels that are right, against the hidden truth, ${LATELY}`,
     right: true,
-    value: (run) => run.last_precision,
-    cell: (run) => h("span", { class: "num" }, percent(run.last_precision)),
+    value: (run) => run.lately?.precision,
+    cell: (run) => latelyCell(run, percent(run.lately?.precision)),
   },
   {
     key: "created",
@@ -92,7 +95,8 @@ export function mount(element) {
   };
   const search = h("input", {
     type: "search",
-    placeholder: "Find by name, method, dataset…",
+    placeholder: "Find by name or method…",
+    title: "Every word has to occur in the name, method, network, dataset or id",
     "aria-label": "Find runs",
     value: view.search,
     oninput: () => set({ search: search.value }),
@@ -213,13 +217,20 @@ function statusCell(run) {
 
 function progressCell(run) {
   const left = remaining(run);
-  const text = `${count(done(run))} of ${count(run.max_steps)}${isNumber(left) ? `, ${duration(left)} left` : ""}`;
+  const text = `${count(run.done)} of ${count(run.max_steps)}${isNumber(left) ? `, ${duration(left)} left` : ""}`;
   return h(
     "div",
     { title: text },
     h("div", { class: "progress" }, h("i", { style: { "--share": progress(run) } })),
     h("div", { class: "sub num" }, text),
   );
+}
+
+const perImage = (value) => (isNumber(value) ? value.toFixed(1) : DASH);
+
+/** A number of what a run kept lately, which says of how many steps it is. */
+function latelyCell({ lately }, text) {
+  return h("span", { class: "num", title: lately && latelyWords(lately) }, text);
 }
 
 function apCell(run) {

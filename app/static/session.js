@@ -35,7 +35,7 @@ export function className(label) {
 
 /** The run to show to somebody who asked for none: one that trains, has labels, is new. */
 export function mostTelling(runs) {
-  const score = (run) => 2 * (run.status === "running") + (run.last_kept !== null);
+  const score = (run) => 2 * (run.status === "running") + (run.lately !== null);
   return runs.reduce((best, run) => (score(run) > score(best) ? run : best), runs[0]);
 }
 

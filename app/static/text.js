@@ -11,6 +11,12 @@ export const ap = (value) => (isNumber(value) ? value.toFixed(1) : DASH);
 export const plural = (number, one, many = `${one}s`) =>
   `${count(number)} ${number === 1 ? one : many}`;
 
+/** "over the last 50 recorded steps": the window of what a run did lately. */
+export const latelyWords = (lately) =>
+  lately.steps === 1
+    ? `at the one recorded step`
+    : `over the last ${count(lately.steps)} recorded steps`;
+
 export function isNumber(value) {
   return typeof value === "number" && Number.isFinite(value);
 }
@@ -35,17 +41,14 @@ export function ago(unix, now = Date.now() / 1000) {
 
 /** Seconds a run still needs, from its pace. */
 export function remaining(run) {
-  const left = run.max_steps - done(run);
+  const left = run.max_steps - run.done;
   return run.status === "running" && isNumber(run.seconds_per_step)
     ? Math.max(0, left) * run.seconds_per_step
     : NaN;
 }
 
-/** Steps behind it. `run.step` is the last one heard of and counts from 0; a queued run has none. */
-export const done = (run) => (isNumber(run.step) ? Math.min(run.step + 1, run.max_steps) : 0);
-
 /** 0..1, how much of the planned steps is done. */
 export function progress(run) {
   if (run.status === "finished") return 1;
-  return run.max_steps > 0 ? Math.min(1, done(run) / run.max_steps) : 0;
+  return run.max_steps > 0 ? Math.min(1, run.done / run.max_steps) : 0;
 }

@@ -99,7 +99,7 @@ class Ingest:
         batch = Batch()
         beat_is_due = time.monotonic() >= self._beat_due
         for item in items:
-            self._step = item.step if self._step is None else max(self._step, item.step)
+            self._reach(last_step_before(item))
             self._attempt(
                 f"{type(item).__name__} at step {item.step}", partial(self._prepare, item, batch)
             )
@@ -124,6 +124,11 @@ class Ingest:
         except Exception:
             log.exception("run %s: could not be watched", self._run_id)
 
+    def _reach(self, step: int) -> None:
+        """The run has done this step, counted from 0; below 0 = none yet."""
+        if step >= 0:
+            self._step = step if self._step is None else max(self._step, step)
+
     def _prepare(self, item: Item, batch: Batch) -> None:
         match item:
             case ScalarItem(step, values):
@@ -142,6 +147,8 @@ class Ingest:
 
     def _prepare_labels(self, step: int, labels: LabelBatch, batch: Batch) -> None:
         for made in labels() if callable(labels) else labels:
+            if made.source is LabelSource.PSEUDO:
+                self._reach(step)
             judged = made if self._judge is None else self._judge(made)
             with_masks = keeps_masks(step, made.source, self._keep_every)
             batch.add_labels(LabelSet(step, judged, pack(judged), with_masks))
@@ -177,6 +184,15 @@ class Ingest:
             self.failures.append(f"{what}: {type(reason).__name__}: {reason}")
             return False
         return True
+
+
+def last_step_before(item: Item) -> int:
+    """The last step that is done for certain when an item comes, counted from 0; -1 = none.
+
+    Scalars are of a step. All else may be of the moment after so many steps: an evaluation, a
+    checkpoint, a change, or the labels of probe images.
+    """
+    return item.step if isinstance(item, ScalarItem) else item.step - 1
 
 
 def keeps_masks(step: int, source: LabelSource, keep_every: int) -> bool:

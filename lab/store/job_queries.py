@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lab.store.job_queue import waiting_line
 from lab.store.run_facts import facts_of, runs_with_facts
-from lab.store.run_state import State, derive_state
+from lab.store.run_state import State, derive_state, steps_done
 from lab.store.store import Store
 from lab.store.tables import jobs
 
@@ -24,6 +24,9 @@ class JobRow:
     place: int | None
     """In the queue, the next to start is 1; None when it does not wait."""
     step: int | None
+    """The last step done, counted from 0."""
+    done: int
+    """Steps behind it, those before its fork included."""
     max_steps: int
     error: str | None
     priority: int
@@ -56,6 +59,7 @@ def list_jobs(store: Store) -> list[JobRow]:
                 derive_state(facts_of(row, now)),
                 places.get(row.run_id),
                 row.step,
+                steps_done(row.step, row.parent_step, row.max_steps),
                 row.max_steps,
                 row.error,
                 *(row._mapping[f"queue_{name}"] for name in OF_THE_QUEUE),

@@ -15,6 +15,22 @@ from lab.store.run_state import State
 
 
 @dataclass(frozen=True, slots=True)
+class Lately:
+    """What the teacher of a run kept in the last steps that were recorded, added up."""
+
+    first_step: int
+    last_step: int
+    steps: int
+    """How many recorded steps that is: `LATELY_STEPS`, or fewer while there are no more."""
+    images: int
+    kept: int
+    kept_per_image: float
+    precision: float
+    """As that of `StepSummary`."""
+    recall: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunRow:
     """One run as a table of runs shows it. Times are Unix seconds."""
 
@@ -27,7 +43,9 @@ class RunRow:
     status: State
     """Derived, see lab.store.run_state."""
     step: int | None
-    """The last step heard of."""
+    """The last step done, counted from 0."""
+    done: int
+    """Steps behind it, those before its fork included."""
     max_steps: int
     created: float
     started: float | None
@@ -40,9 +58,8 @@ class RunRow:
     best_ap: float
     best_ap_model: str | None
     """"student" or "teacher"."""
-    last_precision: float
-    """Of the pseudo-labels kept at the last recorded step."""
-    last_kept: int | None
+    lately: Lately | None
+    """None = no pseudo-labels recorded."""
     error: str | None
     train_dataset_id: int | None
     val_dataset_id: int | None
@@ -104,12 +121,12 @@ class StepSummary:
         Labels without truth, or on a crowd, cannot be judged.
         """
         unjudged = self.kept_kinds[ErrorKind.UNKNOWN] + self.kept_kinds[ErrorKind.IGNORED]
-        return _ratio(self.kept_kinds[ErrorKind.COR], self.kept - unjudged)
+        return ratio(self.kept_kinds[ErrorKind.COR], self.kept - unjudged)
 
     @property
     def recall(self) -> float:
         """Share of truths found; NaN when 0/0."""
-        return _ratio(self.found, self.truths)
+        return ratio(self.found, self.truths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,5 +241,6 @@ class StoreSizes:
     runs: tuple[RunSize, ...]
 
 
-def _ratio(part: int, whole: int) -> float:
+def ratio(part: int, whole: int) -> float:
+    """part / whole; NaN when 0/0."""
     return part / whole if whole else float("nan")

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from lab.datasets.records import Category, LabelSource
+from lab.datasets.records import Category
 from lab.store.errors import RunNotFound
 from lab.store.jsonable import number
-from lab.store.rows import RunOrigin, RunRow, StepSummary
+from lab.store.lately import kept_lately
+from lab.store.rows import Lately, RunOrigin, RunRow
 from lab.store.run_facts import facts_of, runs_with_facts
-from lab.store.run_state import derive_state
-from lab.store.scalar_queries import summary_of
+from lab.store.run_state import derive_state, steps_done
 from lab.store.store import Store
-from lab.store.tables import evaluations, origins, pulses, runs, step_summaries
+from lab.store.tables import evaluations, origins, pulses, runs
 
 MAX_CANDIDATES = 8
 """Runs named in the message of RunNotFound."""
@@ -84,9 +84,9 @@ def _run_rows(connection: Connection, query: Select) -> list[RunRow]:
     found = connection.execute(query).all()
     numbers = [row.run for row in found]
     best = _best_evaluations(connection, numbers)
-    last = _last_summaries(connection, numbers)
+    lately = kept_lately(connection, numbers)
     now = time.time()
-    return [_run_row(row, best.get(row.run), last.get(row.run), now) for row in found]
+    return [_run_row(row, best.get(row.run), lately.get(row.run), now) for row in found]
 
 
 def _best_evaluations(
@@ -109,26 +109,7 @@ def _best_evaluations(
     return {run: (ap, model) for run, ap, model in connection.execute(query)}
 
 
-def _last_summaries(connection: Connection, numbers: Sequence[int]) -> dict[int, StepSummary]:
-    table = step_summaries.c
-    newest = (
-        select(table.run, func.max(table.step).label("step"))
-        .where(table.run.in_(numbers), table.source == LabelSource.PSEUDO)
-        .group_by(table.run)
-        .subquery()
-    )
-    query = select(step_summaries).join(
-        newest,
-        (table.run == newest.c.run)
-        & (table.step == newest.c.step)
-        & (table.source == LabelSource.PSEUDO),
-    )
-    return {row.run: summary_of(row) for row in connection.execute(query)}
-
-
-def _run_row(
-    row: Row, best: tuple[float, str] | None, last: StepSummary | None, now: float
-) -> RunRow:
+def _run_row(row: Row, best: tuple[float, str] | None, lately: Lately | None, now: float) -> RunRow:
     return RunRow(
         run_id=row.run_id,
         name=row.name,
@@ -137,6 +118,7 @@ def _run_row(
         dataset=row.dataset,
         status=derive_state(facts_of(row, now)),
         step=row.step,
+        done=steps_done(row.step, row.parent_step, row.max_steps),
         max_steps=row.max_steps,
         created=row.created,
         started=row.started,
@@ -148,8 +130,7 @@ def _run_row(
         categories=tuple(Category(**category) for category in row.categories),
         best_ap=number(best[0] if best else None),
         best_ap_model=best[1] if best else None,
-        last_precision=number(None if last is None else last.precision),
-        last_kept=None if last is None else last.kept,
+        lately=lately,
         error=row.error,
         train_dataset_id=row.train_dataset_id,
         val_dataset_id=row.val_dataset_id,

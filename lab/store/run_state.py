@@ -104,6 +104,18 @@ def verdict(exit_code: int | None, *, began: bool, cancels: int) -> tuple[FinalS
     return "failed", f"the engine ended with exit code {exit_code}{when}; see its output.txt"
 
 
+def steps_done(last: int | None, forked_at: int | None, planned: int) -> int:
+    """Steps behind a run, never more than are planned.
+
+    Args:
+        last: the last step done, counted from 0; None = none yet.
+        forked_at: steps that its parent had done where it begins; None = it has no parent.
+        planned: in all, those before the fork included.
+    """
+    own = 0 if last is None else last + 1
+    return min(max(own, forked_at or 0), planned)
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name

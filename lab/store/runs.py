@@ -122,10 +122,12 @@ def claim_run(store: Store, run_id: str, attempt: int | None = None) -> None:
             if _lives(connection, run, owner):
                 raise StoreError(f"run {run_id}: process {owner.pid} is recording it already")
         _take_turn(connection, run, run_id, attempt)
+        reached = connection.scalar(select(pulses.c.step).where(pulses.c.run == run))
         connection.execute(delete(pulses).where(pulses.c.run == run))
         connection.execute(
             insert(pulses).values(
                 run=run,
+                step=reached,
                 machine=me.machine,
                 pid=me.pid,
                 process_started=me.started,
@@ -248,8 +250,10 @@ def rewind_run(store: Store, run_id: str, step: int) -> None:
         _rebuild_latest(connection, run, step)
         connection.execute(
             update(pulses)
-            .where(pulses.c.run == run, pulses.c.step >= step)
-            .values(step=step or None, step_time=None, first_step=None, first_time=None)
+            .where(pulses.c.run == run, pulses.c.step >= step - 1)
+            .values(
+                step=step - 1 if step else None, step_time=None, first_step=None, first_time=None
+            )
         )
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app.parts import STATIC
 from app.server import build_server
 from lab.analysis.watch import Watch
 from lab.config import RunConfig
 from lab.datasets.records import LabelSource
+from lab.store.lately import LATELY_STEPS
 from lab.store.queries import LabelFilter, label_columns, step_summaries
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run, delete_run
@@ -287,3 +289,23 @@ def test_every_page_is_served(client: TestClient) -> None:
 def test_scripts_come_from_this_server(client: TestClient) -> None:
     for path in ("/lab/plotly.min.js", "/lab/static/bar.js", "/lab/static/app.css"):
         assert client.get(path).status_code == 200, path
+
+
+def test_the_table_of_runs_names_the_window_of_its_numbers() -> None:
+    script = (STATIC / "runs.js").read_text(encoding="utf-8")
+
+    assert f'"over the last {LATELY_STEPS} recorded steps"' in script
+
+
+def test_the_list_and_live_say_the_same_of_what_is_kept_lately(client: TestClient) -> None:
+    (listed,) = [
+        run["lately"] for run in client.get("/lab/runs").json()["runs"] if run["name"] == "teacher"
+    ]
+    live = client.get("/lab/runs/teacher/live").json()
+
+    last = live["summaries"][-LATELY_STEPS:]
+    kept, right = (sum(one[name] for one in last) for name in ("kept", "right"))
+    assert live["run"]["lately"] == listed
+    assert listed["kept_per_image"] == kept / sum(one["images"] for one in last)
+    assert listed["precision"] == right / kept
+    assert (listed["first_step"], listed["last_step"]) == (10, 59)

@@ -156,10 +156,10 @@ def test_the_sentence_says_what_would_change(
 
 def test_a_visitor_without_a_wish_sees_the_run_that_tells_most(page: Page) -> None:
     """Newest first; a run that trains beats one that ended, labels beat none, then age decides."""
-    queued = {"run_id": "queued", "status": "queued", "last_kept": None}
-    bare = {"run_id": "bare", "status": "running", "last_kept": None}
-    training = {"run_id": "training", "status": "running", "last_kept": 4}
-    done = {"run_id": "done", "status": "finished", "last_kept": 7}
+    queued = {"run_id": "queued", "status": "queued", "lately": None}
+    bare = {"run_id": "bare", "status": "running", "lately": None}
+    training = {"run_id": "training", "status": "running", "lately": {"kept": 4}}
+    done = {"run_id": "done", "status": "finished", "lately": {"kept": 7}}
     older = done | {"run_id": "older"}
 
     given = [[queued, bare, training, done], [queued, done, older], [queued]]

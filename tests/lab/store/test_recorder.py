@@ -155,7 +155,9 @@ def test_a_summary_counts_by_hand(store, run_id):
     assert summary.precision == pytest.approx(2 / 3)
     assert summary.recall == pytest.approx(1 / 6)
     run = get_run(store, run_id)
-    assert (run.last_kept, run.last_precision) == (4, pytest.approx(2 / 3))
+    assert run.lately is not None
+    assert (run.lately.kept_per_image, run.lately.precision) == (2.0, pytest.approx(2 / 3))
+    assert run.lately.recall == pytest.approx(1 / 6)
 
 
 def test_labels_without_truth_have_no_precision(store, run_id):
