@@ -158,7 +158,7 @@ def test_a_large_json_is_guessed_from_its_size(tmp_path: Path):
 def test_a_file_that_is_missing_or_no_json_is_named(tmp_path: Path):
     config = coco(tmp_path, 1, [])
     config.val_json.write_text("[")
-    with pytest.raises(DatasetError, match=r"instances\.json: cannot be measured"):
+    with pytest.raises(DatasetError, match=r"instances\.json: is no COCO file"):
         dataset_size(config)
 
     config.val_json.unlink()
