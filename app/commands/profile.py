@@ -90,8 +90,8 @@ def _say_profile(config: Path, answer: Mapping[str, Any]) -> None:
     rows.append(("step", "", number(answer["step_ms"]), percent(1)))
     say_table(("part", "", "median ms", "of all time"), rows, words=2)
     say(_speed(answer))
-    if answer["candidates_per_image"] == 0:
-        say("The teacher found nothing: with --fork RUN@STEP a trained one is measured.")
+    if answer["kept_per_image"] == 0:
+        say("No pseudo-label was kept: with --fork RUN@STEP a trained teacher is measured.")
 
 
 def _count(number: int, thing: str) -> str:

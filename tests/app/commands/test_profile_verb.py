@@ -67,7 +67,7 @@ def test_the_parts_of_a_step_as_json_and_no_run_is_left(
     assert [one.name for one in root.iterdir()] == ["datasets"]
 
 
-def test_people_see_a_table_and_are_told_when_the_teacher_found_nothing(
+def test_people_see_a_table_and_are_told_when_nothing_was_kept(
     tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]
 ):
     root = str(tmp_path / "store")
