@@ -6,6 +6,7 @@ Everything here works whether a worker lives or not, and from any process.
 from __future__ import annotations
 
 import logging
+import platform
 import time
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from lab.store.job_queue import (
     count_cancel,
     end_if_unfinished,
     enqueue,
+    held_jobs,
     leave,
     process_of,
     rearrange,
@@ -30,6 +32,7 @@ from lab.store.processes import ProcessIdentity, is_alive
 from lab.store.queries import RunRow, get_run
 from lab.store.run_state import check_allowed
 from lab.store.store import Store
+from lab.store.worker_rows import living_workers
 
 Cancelled = Literal["taken out of the queue", "asked to stop", "killed"]
 log = logging.getLogger("seglab.jobs")
@@ -65,7 +68,7 @@ def cancel(store: Store, run_id: str, *, at_once: bool = False) -> Cancelled:
     if count_cancel(store, run_id) > 1:
         return _kill(store, run_id)
     process = process_of(store, run_id)
-    if process is not None:
+    if process is not None and not _has_worker(store, run_id):
         ask_to_stop(process)
     return "asked to stop"
 
@@ -104,6 +107,13 @@ def move(
         return moved(line, run_id, priority=priority, before=before, to=to)
 
     rearrange(store, change)
+
+
+def _has_worker(store: Store, run_id: str) -> bool:
+    """Whether a living worker holds the run: then it passes the cancel on, and nobody else does."""
+    here = platform.node()
+    living = {row.worker for row in living_workers(store, here)}
+    return any(job.run_id == run_id and job.worker in living for job in held_jobs(store, here))
 
 
 def _kill(store: Store, run_id: str) -> Cancelled:

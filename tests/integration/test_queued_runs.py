@@ -25,7 +25,7 @@ def test_a_queued_run_is_trained_stopped_with_a_checkpoint_and_goes_on(opened: S
     assert cancel(opened, run_id) == "asked to stop"
     turn_until(worker, lambda: list_jobs(opened)[0].exit_code is not None)
     (saved,) = checkpoints(opened, run_id)
-    assert get_run(opened, run_id).status == "stopped"
+    assert (get_run(opened, run_id).status, list_jobs(opened)[0].exit_code) == ("stopped", 0)
     assert 2 < saved.step < 25
 
     resume(opened, run_id)
