@@ -12,7 +12,7 @@ from lab.config.sweep import BurnInConfig, Point, SweepConfig, SweepEntry
 
 SHARED = ("seed", "dataset", "split", "host")
 """What a run and the burn-in it forks from must have in common."""
-LONG = 2**31
+LONG = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
