@@ -182,3 +182,66 @@ def test_light_and_dark_is_remembered(page: Page) -> None:
 
     assert {before, after} == {"light", "dark"}
     expect(page.locator("html")).to_have_attribute("data-lab-theme", str(after))
+
+
+def test_a_run_without_pseudo_labels_says_so_and_leaves_their_tiles_out(page: Page) -> None:
+    page.goto("/live?run=baseline")
+    expect(page.locator("#no-labels")).to_contain_text("This run makes no pseudo-labels")
+    expect(page.locator("#tile-ap")).to_be_visible()
+    for name in ("#tile-kept", "#tile-precision", "#tile-recall", "#chart-kept", "#chart-kinds"):
+        expect(page.locator(name)).to_be_hidden()
+
+    page.goto("/labels?run=baseline")
+    expect(page.locator(".notice")).to_contain_text("Choose another run above.")
+    expect(page.locator("#step-slider")).to_be_hidden()
+
+
+def test_curves_begin_where_the_run_began_and_say_what_their_marks_are(page: Page) -> None:
+    """The first AP is of step 10; checkpoints are of 20, 40 and 60, and an event of 30."""
+    page.goto("/live?run=teacher")
+    expect(page.locator("#chart-ap .legend")).to_contain_text("checkpoint or event")
+
+    first, marks = page.evaluate(
+        """() => {
+          const plot = document.querySelector("#chart-ap");
+          const ticks = plot.data.at(-1);
+          return [plot._fullLayout.xaxis.range[0], ticks.x.map((x, i) => [x, ticks.text[i]])];
+        }"""
+    )
+
+    assert first <= 0
+    assert sorted(marks) == [
+        *([20, "checkpoint"], [30, "thresholds"], [40, "checkpoint"], [60, "checkpoint"]),
+    ]
+
+
+def test_the_tiles_of_live_and_the_table_of_runs_agree(page: Page) -> None:
+    page.goto("/")
+    row = page.locator("tr", has=page.get_by_role("link", name="teacher", exact=True))
+    expect(row).to_be_visible()
+    kept, precision = row.locator("td.right").all_inner_texts()[1:]
+    expect(page.locator("th button", has_text="Precision")).to_have_attribute(
+        "title", re.compile("over the last 50 recorded steps")
+    )
+
+    page.goto("/live?run=teacher")
+
+    expect(page.locator("#tile-kept")).to_have_text(kept)
+    expect(page.locator("#tile-precision")).to_have_text(precision)
+
+
+def test_numbers_stand_under_the_end_of_their_heading(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator("td.right").first).to_be_visible()
+
+    ends = page.evaluate(
+        """() => ["th.right button", "tbody tr:first-child td.right span"].map((where) =>
+          [...document.querySelectorAll(where)].map((node) => {
+            const text = document.createRange();
+            text.selectNodeContents(node);
+            return Math.round(text.getBoundingClientRect().right);
+          }))"""
+    )
+
+    assert ends[0] == ends[1]
+    assert len(ends[0]) == 3
