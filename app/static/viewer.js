@@ -18,7 +18,8 @@ export function buildViewer(parent, { onMove, onClose }) {
     error: h("p", { class: "error-line" }),
     teacher: h("canvas", { id: "viewer-teacher" }),
     truth: h("canvas", { id: "viewer-truth" }),
-    truthCaption: h("figcaption", {}),
+    truthCaption: h("span", {}),
+    judged: h("span", { class: "seen-note", title: SEEN_WORDS }),
     seen: h("span", { class: "seen-note", id: "viewer-seen", title: SEEN_WORDS }),
     list: h("div", { class: "entries", role: "listbox", "aria-label": "Labels of this image" }),
     only: h("input", { type: "checkbox" }),
@@ -102,7 +103,7 @@ function body(parts, close) {
           h("figcaption", {}, "What the teacher believed: solid = kept, dashed = dropped", parts.seen),
           parts.teacher,
         ),
-        h("figure", {}, parts.truthCaption, parts.truth),
+        h("figure", {}, h("figcaption", {}, parts.truthCaption, parts.judged), parts.truth),
       ),
       parts.list,
     ),
@@ -126,13 +127,13 @@ function showTexts(parts, data, label) {
     `step ${count(label.step)}, ${plural(data.labels.length, "candidate")}, ${count(kept)} kept`,
   );
   setText(parts.seen, data.seen ? "It saw only what lies inside the thin dashed frame." : "");
-  setText(parts.truthCaption, truthWords(data));
-}
-
-function truthWords({ truth, seen }) {
-  if (truth.length === 0) return "The hidden truth: none is known for this image";
-  const judged = seen ? ", whole; judged inside the frame" : "";
-  return `The hidden truth: ${plural(truth.length, "object")}${judged}`;
+  setText(
+    parts.truthCaption,
+    data.truth.length
+      ? `The hidden truth: ${plural(data.truth.length, "object")}`
+      : "The hidden truth: none is known for this image",
+  );
+  setText(parts.judged, data.seen ? "Drawn whole, judged inside the frame." : "");
 }
 
 function paintStages(parts, { data, picture, selected }) {
