@@ -32,7 +32,7 @@ def test_a_store_is_counted(store: Store, recorded: str):
     found = check_store(store.root)
 
     assert found.state == "ok"
-    assert "1 runs" in found.detail
+    assert "1 run," in found.detail
 
 
 def test_no_store_yet_is_worth_a_note_and_a_damaged_one_is_broken(tmp_path: Path):
