@@ -13,7 +13,9 @@ from app.answers import answer
 from app.questions import Question, Whole
 from app.thresholds import PAPER_CLASS_THRESHOLD, PAPER_MASK_THRESHOLD, thresholds_of
 from lab.analysis.watch import run_alerts, standing_alerts
+from lab.config import with_overrides
 from lab.datasets.records import ErrorKind, LabelSource
+from lab.store.asks import applied_changes
 from lab.store.queries import (
     RunRow,
     StepSummary,
@@ -63,7 +65,7 @@ def router(root: Path) -> APIRouter:
     @routes.get("/runs/{key}")
     def run(request: Request, key: str, _: Annotated[Question, Query()]) -> Response:
         with Store.open(root, read_only=True) as store:
-            return answer(request, run_entry(get_run(store, key)))
+            return answer(request, entry_now(store, get_run(store, key)))
 
     @routes.get("/runs/{key}/steps")
     def steps(request: Request, key: str, question: Annotated[StepsQuestion, Query()]) -> Response:
@@ -71,7 +73,8 @@ def router(root: Path) -> APIRouter:
             row = get_run(store, key)
             recorded = label_steps(store, row.run_id, LabelSource.PSEUDO)
             new = recorded[recorded > question.since]
-            return answer(request, {"run": run_entry(row), "steps": new, "total": len(recorded)})
+            entry = entry_now(store, row)
+            return answer(request, {"run": entry, "steps": new, "total": len(recorded)})
 
     @routes.get("/runs/{key}/live")
     def live(request: Request, key: str, question: Annotated[LiveQuestion, Query()]) -> Response:
@@ -95,10 +98,18 @@ def overview(root: Path) -> dict[str, Any]:
 
 
 def run_entry(row: RunRow) -> dict[str, Any]:
-    """A run as the browser sees it: the row, and how it keeps pseudo-labels."""
+    """A run as the browser sees it: the row, and how it was launched to keep pseudo-labels."""
     entry = {item.name: getattr(row, item.name) for item in fields(row)}
     paper = {"class_quality": PAPER_CLASS_THRESHOLD, "mask_quality": PAPER_MASK_THRESHOLD}
     return entry | {"thresholds": thresholds_of(row.config), "paper": paper}
+
+
+def entry_now(store: Store, row: RunRow) -> dict[str, Any]:
+    """The same with the thresholds in effect: as launched, and as changed while it trained."""
+    config = row.config
+    for change in applied_changes(store, row.run_id):
+        config = with_overrides(config, change.values)
+    return run_entry(row) | {"thresholds": thresholds_of(config)}
 
 
 def run_news(store: Store, row: RunRow, question: LiveQuestion) -> dict[str, Any]:
@@ -113,7 +124,7 @@ def run_news(store: Store, row: RunRow, question: LiveQuestion) -> dict[str, Any
         store, row.run_id, LabelSource.PSEUDO, since_step=question.since_label
     )
     return {
-        "run": run_entry(row),
+        "run": entry_now(store, row),
         "series": series,
         "summaries": [summary_entry(summary) for summary in summaries],
         "evaluations": evaluations(store, row.run_id),

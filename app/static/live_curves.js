@@ -153,7 +153,17 @@ function marks({ events = [], checkpoints = [] }) {
     .filter((event) => event.step !== null && event.step !== undefined)
     .filter((event) => !event.kind.startsWith("alert")) // listed above the curves
     .slice(-12)
-    .map((event) => ({ step: event.step, text: event.kind, told: event.kind }));
+    .map((event) => ({ step: event.step, text: event.kind, told: eventWords(event) }));
   const saved = checkpoints.slice(-12).map((step) => ({ step, text: "", told: "checkpoint" }));
   return [...saved, ...told];
 }
+
+/** "applied: class_threshold 0.7 → 0.5", or just the kind of event. */
+export function eventWords({ kind, payload }) {
+  const changes = Object.entries(payload?.changes ?? {});
+  if (!changes.length) return kind;
+  const told = changes.map(([key, { old, new: now }]) => `${lastPart(key)} ${old} → ${now}`);
+  return `${kind}: ${told.join(", ")}`;
+}
+
+const lastPart = (key) => key.split(".").at(-1);

@@ -70,7 +70,7 @@ const COLUMNS = [
 
 const STATUSES = [
   ["", "all"],
-  ["running", "running"],
+  ["starting,running,stopping", "running"],
   ["finished", "finished"],
   ["failed,stopped,stale", "ended early"],
   ["queued", "queued"],

@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from app.parts import STATIC
 from app.server import build_server
 from lab.analysis.watch import Watch
-from lab.config import RunConfig
+from lab.config import AppliedChange, Change, RunConfig
 from lab.datasets.records import LabelSource
+from lab.store.asks import record_applied
 from lab.store.lately import LATELY_STEPS
 from lab.store.queries import LabelFilter, label_columns, step_summaries
 from lab.store.recorder import StoreRecorder
@@ -309,3 +310,20 @@ def test_the_list_and_live_say_the_same_of_what_is_kept_lately(client: TestClien
     assert listed["kept_per_image"] == kept / sum(one["images"] for one in last)
     assert listed["precision"] == right / kept
     assert (listed["first_step"], listed["last_step"]) == (10, 59)
+
+
+def test_a_run_says_the_thresholds_that_a_live_change_left(
+    tmp_path: Path, client: TestClient
+) -> None:
+    config = client.get("/lab/runs/teacher").json()["config"]
+    with Store.open(tmp_path) as store:
+        run = create_run(store, RunConfig.model_validate(config))
+        strict = {"method.mask_threshold": Change(old=0.8, new=0.95)}
+        record_applied(store, run, AppliedChange(step=3, changes=strict, author="a test"))
+
+    with TestClient(build_server(tmp_path), base_url=LOOPBACK) as changed:
+        entries = [changed.get(f"/lab/runs/{run}{page}").json() for page in ("", "/steps", "/live")]
+
+    told = [entries[0], entries[1]["run"], entries[2]["run"]]
+    assert [one["thresholds"]["mask_quality"] for one in told] == [0.95] * 3
+    assert [one["config"]["method"]["mask_threshold"] for one in told] == [0.8] * 3
