@@ -14,7 +14,14 @@ from lab.config.box_method import (
     MaskTeacherConfig,
 )
 from lab.config.boxseg import BoxSegConfig, PeerConfig
-from lab.config.dataset import CocoConfig, ShapesConfig, SplitConfig, StrongViewConfig, ViewConfig
+from lab.config.dataset import (
+    CocoConfig,
+    LooksConfig,
+    ShapesConfig,
+    SplitConfig,
+    StrongViewConfig,
+    ViewConfig,
+)
 from lab.config.fields import ConfigError, Frozen
 from lab.config.host import CondInstConfig, HostConfig, Mask2FormerConfig
 from lab.config.live import AppliedChange, Ask, Change, change_live, full_key, live_keys
@@ -51,6 +58,7 @@ __all__ = [
     "Frozen",
     "GuidedDistillationConfig",
     "HostConfig",
+    "LooksConfig",
     "Mask2FormerConfig",
     "MaskTeacherConfig",
     "MethodConfig",

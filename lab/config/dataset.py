@@ -10,6 +10,21 @@ from pydantic import Field, model_validator
 from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
 
 
+class LooksConfig(Frozen):
+    """How often colours of generated objects deceive; each share is of all objects.
+
+    Borders of such objects lie where no colour changes, so what is learnt from colours alone
+    (BoxInst's pairwise term) is wrong there, while a true mask still teaches them.
+    """
+
+    low_contrast: Fraction = 0.15
+    """Their colours, or their texture, are nearly the ground's."""
+    shared_texture: Fraction = 0.0
+    """They wear the ground's two colours in a pattern of their own."""
+    twins: Fraction = 0.12
+    """They touch the object before them and wear the same paint."""
+
+
 class ShapesConfig(Frozen):
     """The generated dataset (lab/datasets/shapes.py)."""
 
@@ -24,6 +39,7 @@ class ShapesConfig(Frozen):
     """Seed of the generator; other seeds give disjoint images."""
     family: Literal["main", "pretrain"] = "main"
     """Which set of classes: `pretrain` shares none with `main`."""
+    looks: LooksConfig = LooksConfig()
 
 
 class CocoConfig(Frozen):

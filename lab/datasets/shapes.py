@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.config import ShapesConfig
+from lab.config import LooksConfig, ShapesConfig
 from lab.datasets import rle
 from lab.datasets.coco import read_coco, write_coco
 from lab.datasets.records import Annotation, Category, Dataset, ImageRecord
@@ -50,8 +50,12 @@ def make_shapes(
 
 
 def shapes_directory_name(config: ShapesConfig) -> str:
-    """The name of the directory that holds exactly this config's images."""
-    told = f"{GENERATOR_VERSION}:{config.model_dump_json()}"
+    """The name of the directory that holds exactly this config's images.
+
+    Usual looks are not part of it: they are what was drawn before there was a choice.
+    """
+    usual = {"looks"} if config.looks == LooksConfig() else None
+    told = f"{GENERATOR_VERSION}:{config.model_dump_json(exclude=usual)}"
     return f"shapes-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
@@ -67,7 +71,7 @@ def shapes_scene(config: ShapesConfig, split: str, index: int) -> Scene:
     """Image `index` of a split ("train" or "val"), drawn anew. Every call gives the same."""
     family = ("main", "pretrain").index(config.family)
     rng = np.random.default_rng([config.seed, family, SPLITS.index(split), index])
-    return draw_scene(rng, family_classes(config.family), config.image_size)
+    return draw_scene(rng, family_classes(config.family), config.image_size, config.looks)
 
 
 def _generate(config: ShapesConfig, directory: Path, progress: Progress | None) -> None:

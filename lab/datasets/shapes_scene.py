@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from lab.config import LooksConfig
 from lab.datasets.records import BoolArray
 from lab.datasets.shapes_classes import ShapeClass
 from lab.datasets.shapes_outline import Outline, extent, place
@@ -35,12 +36,9 @@ SIZE_RANGES = ((0.06, 0.15), (0.15, 0.3), (0.3, 0.6))
 """Small, medium and large objects: their longest side as a share of the image's."""
 SIZE_SHARES = (0.25, 0.5, 0.25)
 COMPANION_SHARE = 0.35
-HIDDEN_SHARE = 0.15
-"""Objects whose colours or texture are nearly the background's."""
 HABIT_SHARE = 0.9
 """Objects that look as their class usually does; the others wear any paint."""
-TWIN_SHARE = 0.12
-"""Objects that touch the one before them and wear the same paint."""
+USUAL = LooksConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +97,22 @@ class _Stamp:
     cover: FloatImage
 
 
-def draw_scene(rng: Generator, classes: Sequence[ShapeClass], size: int) -> Scene:
+def draw_scene(
+    rng: Generator, classes: Sequence[ShapeClass], size: int, looks: LooksConfig = USUAL
+) -> Scene:
     """Draw a `size` x `size` picture with 2 to 7 objects of `classes`."""
-    return paint_scene(plan_scene(rng, classes, size), rng)
+    return paint_scene(plan_scene(rng, classes, size, looks), rng)
 
 
-def plan_scene(rng: Generator, classes: Sequence[ShapeClass], size: int) -> ScenePlan:
+def plan_scene(
+    rng: Generator, classes: Sequence[ShapeClass], size: int, looks: LooksConfig = USUAL
+) -> ScenePlan:
     """Choose classes, places, sizes and looks."""
     ground = random_paint(rng, size)
     direction = rng.uniform(0, 2 * np.pi)
     objects: list[SceneObject] = []
     for label in _draw_labels(rng, classes, int(rng.integers(2, 8))):
-        objects.append(_plan_object(rng, classes[label], label, size, ground, objects))
+        objects.append(_plan_object(rng, classes[label], label, size, ground, objects, looks))
     light = (float(np.cos(direction)), float(np.sin(direction)))
     return ScenePlan(size, ground, light, tuple(objects))
 
@@ -154,12 +156,13 @@ def _plan_object(
     size: int,
     ground: Paint,
     others: Sequence[SceneObject],
+    looks: LooksConfig,
 ) -> SceneObject:
     low, high = SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=SIZE_SHARES)]
     side = float(size * np.exp(rng.uniform(np.log(low), np.log(high))))
-    paint = _object_paint(rng, shape, size, ground)
+    paint = _object_paint(rng, shape, size, ground, looks)
     centre = _free_place(rng, size, side, others)
-    if others and rng.random() < TWIN_SHARE:
+    if others and rng.random() < looks.twins:
         paint, side = others[-1].paint, float(np.clip(side, 0.12 * size, others[-1].size))
         centre = _beside(rng, size, side, others[-1])
     return SceneObject(
@@ -173,12 +176,17 @@ def _plan_object(
     )
 
 
-def _object_paint(rng: Generator, shape: ShapeClass, size: int, ground: Paint) -> Paint:
+def _object_paint(
+    rng: Generator, shape: ShapeClass, size: int, ground: Paint, looks: LooksConfig
+) -> Paint:
     if rng.random() < HABIT_SHARE:
         own = habitual_paint(rng, size * 0.8, shape.hue, shape.patterns)
     else:
         own = random_paint(rng, size * 0.8)
-    if rng.random() >= HIDDEN_SHARE:
+    # No draw without need: usual looks must give the pictures that they always gave.
+    if looks.shared_texture and rng.random() < looks.shared_texture:
+        return replace(own, base=ground.accent, accent=ground.base)
+    if rng.random() >= looks.low_contrast:
         return own
     if rng.random() < 0.5:
         return faded(own, ground.base, rng.uniform(0.12, 0.25))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lab.config import ShapesConfig
+from lab.config import ConfigError, LooksConfig, ShapesConfig, parse_run_config
 from lab.datasets import rle
 from lab.datasets.shapes import (
     make_shapes,
@@ -20,7 +20,7 @@ from lab.datasets.shapes import (
     shapes_scene,
 )
 from lab.datasets.shapes_classes import MAIN, PRETRAIN, family_classes
-from lab.datasets.shapes_scene import MIN_VISIBLE_PIXELS, draw_scene, plan_scene
+from lab.datasets.shapes_scene import MIN_VISIBLE_PIXELS, ScenePlan, draw_scene, plan_scene
 
 SMALL = ShapesConfig(num_train=6, num_val=3, image_size=64)
 
@@ -129,6 +129,70 @@ def test_some_objects_have_nearly_the_colours_of_the_ground():
         ]
 
     assert 0.1 < np.mean(close) < 0.3
+
+
+def plans(looks: LooksConfig, count: int = 200) -> list[ScenePlan]:
+    return [plan_scene(np.random.default_rng(seed), MAIN, 128, looks) for seed in range(count)]
+
+
+def test_usual_looks_give_the_plans_that_they_always_gave():
+    """Of seed 3, written down before looks could be chosen."""
+    first, second = plan_scene(np.random.default_rng(3), MAIN, 128).objects
+
+    assert (first.label, first.paint.pattern) == (3, "checker")
+    assert first.centre == pytest.approx((91.231472, 89.024644), abs=1e-6)
+    assert first.paint.base == pytest.approx((69.643861, 114.04707, 50.655818), abs=1e-6)
+    assert (second.label, second.paint.pattern) == (7, "stripes")
+    assert second.size == pytest.approx(26.773212, abs=1e-6)
+    assert second.paint.base == pytest.approx((18.540378, 95.266994, 129.285771), abs=1e-6)
+
+
+def test_usual_looks_are_found_where_they_were_drawn_before_there_was_a_choice():
+    assert shapes_directory_name(ShapesConfig()) == "shapes-fa18764b33513406"
+    assert shapes_directory_name(SMALL) == "shapes-941ad2e9476234ef"
+
+
+@pytest.mark.parametrize("looks", [{"low_contrast": 0.5}, {"shared_texture": 0.1}, {"twins": 0}])
+def test_other_looks_have_a_directory_of_their_own(looks):
+    other = SMALL.model_copy(update={"looks": LooksConfig(**looks)})
+
+    assert shapes_directory_name(other) != shapes_directory_name(SMALL)
+    assert shapes_scene(other, "train", 0).image.shape == (64, 64, 3)
+
+
+def test_every_object_can_have_low_contrast():
+    """Faded to a quarter of their own colours at most, or the ground's but for a fifth."""
+    for plan in plans(LooksConfig(low_contrast=1, twins=0)):
+        for thing in plan.objects:
+            ground, own = np.array(plan.ground.base), np.array(thing.paint.base)
+            assert np.abs(own - ground).max() <= 0.25 * 255
+
+
+def test_every_object_can_share_the_colours_of_the_ground():
+    for plan in plans(LooksConfig(shared_texture=1)):
+        colours = {plan.ground.base, plan.ground.accent}
+        assert all({o.paint.base, o.paint.accent} == colours for o in plan.objects)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_twins_are_as_many_as_asked_for(share):
+    later = [
+        (one, two)
+        for plan in plans(LooksConfig(twins=share))
+        for one, two in itertools.pairwise(plan.objects)
+    ]
+    twins = [(one, two) for one, two in later if one.paint == two.paint]
+
+    assert len(twins) / len(later) == pytest.approx(share, abs=0.05)
+    for one, two in twins:
+        gap = np.linalg.norm(np.subtract(one.centre, two.centre))
+        assert gap <= 0.44 * (one.size + two.size) + 1e-6
+
+
+@pytest.mark.parametrize("looks", [{"low_contrast": 1.1}, {"twins": -0.1}, {"camouflage": 0.5}])
+def test_looks_that_mean_nothing_are_refused_by_name(looks):
+    with pytest.raises(ConfigError, match=f"dataset.*looks.*{next(iter(looks))}"):
+        parse_run_config({"dataset": {"source": "shapes", "looks": looks}})
 
 
 def test_the_files_say_what_the_scenes_are(made):
