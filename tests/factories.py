@@ -14,6 +14,7 @@ from lab.analysis.judge import build_judge
 from lab.config import RunConfig, parse_run_config
 from lab.datasets.records import (
     Annotation,
+    BoxScores,
     Category,
     Dataset,
     DropRule,
@@ -88,6 +89,33 @@ def pseudo_labels(
         duplicates=duplicates,
         num_truths=found + 2,
         missed=2,
+    )
+
+
+def box_scores(
+    labels: PseudoLabels,
+    *,
+    target_ids: NDArray[np.int64] | None = None,
+    target_ious: NDArray[np.float32] | None = None,
+    seed: int = 0,
+) -> BoxScores:
+    """Scores as a method has them that ranks boxes and pixels; those of depth and maps are NaN."""
+    rng = np.random.default_rng([seed, labels.image_id, len(labels)])
+    box, pixel = rng.uniform(0.3, 1, (2, len(labels))).astype(np.float32)
+    unknown = np.full(len(labels), np.nan, np.float32)
+    effective = rng.integers(1, 6, len(labels)).astype(np.float32)
+    return BoxScores(
+        target_ids=2**40 + np.arange(len(labels)) if target_ids is None else target_ids,
+        num_candidates=effective + 2,
+        num_effective=effective,
+        box_score=box,
+        pixel_score=pixel,
+        mask_score=np.sqrt(box * pixel),
+        depth_score=unknown,
+        match_score=unknown,
+        semantic_score=unknown,
+        instance_score=unknown,
+        target_ious=target_ious,
     )
 
 
