@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import IO, Any
 
+from app.sweep_plan import describe_point
 from app.sweep_report import METRICS, SweepLine
-from lab.analysis.spread import Spread
+from lab.analysis.mask_quality import QUALITIES
+from lab.analysis.spread import Spread, spread
 from lab.analysis.what_if import JUDGED
 
 MINUTE = 60.0
@@ -40,6 +42,33 @@ def cells(line: SweepLine) -> list[str]:
     ]
 
 
+def mask_headings(lines: Sequence[SweepLine]) -> list[str]:
+    """Of a second table, on masks made from boxes: one column for each score that any run has."""
+    return ["run", "masks", "true IoU", *(f"rho {name}" for name in score_names(lines))]
+
+
+def mask_rows(lines: Sequence[SweepLine]) -> list[list[str]]:
+    """The rows of that table: runs that made such masks."""
+    names = score_names(lines)
+    unknown = spread(())
+    return [
+        [
+            " ".join(filter(None, (line.entry, describe_point(line.point)))),
+            in_words(line.masks, digits=0),
+            in_words(line.true_iou, digits=3),
+            *(in_words(line.rankings.get(name, unknown), digits=2) for name in names),
+        ]
+        for line in lines
+        if line.masks.count
+    ]
+
+
+def score_names(lines: Sequence[SweepLine]) -> list[str]:
+    """The scores that the masks of any line have, in one order for all."""
+    known = {name for line in lines for name in line.rankings}
+    return [name for name in QUALITIES if name in known]
+
+
 def in_words(
     one: Spread, *, scale: float = 1, digits: int = 1, sign: str = "", with_spread: bool = True
 ) -> str:
@@ -58,22 +87,29 @@ def kind_heading(name: str) -> str:
 
 
 def as_markdown(lines: Sequence[SweepLine]) -> str:
-    """A table as GitHub shows it; numbers right."""
-    titles = headings(lines)
-    rows = [titles, ["---", *("---:" for _ in titles[1:])], *(cells(line) for line in lines)]
-    return "".join(f"| {' | '.join(map(_escaped, row))} |\n" for row in rows)
+    """A table as GitHub shows it; numbers right. A second one where masks were made from boxes."""
+    tables = [_markdown_table(headings(lines), [cells(line) for line in lines])]
+    masks = mask_rows(lines)
+    if masks:
+        tables.append(_markdown_table(mask_headings(lines), masks))
+    return "\n".join(tables)
 
 
 def write_csv(lines: Sequence[SweepLine], file: IO[str]) -> None:
     """One line per row of the table, every number in full; empty where nothing is known."""
-    records = [numbers(line) for line in lines]
+    names = score_names(lines)
+    records = [numbers(line, names) for line in lines]
     writer = csv.DictWriter(file, fieldnames=list(records[0]) if records else ["run"])
     writer.writeheader()
     writer.writerows(records)
 
 
-def numbers(line: SweepLine) -> dict[str, Any]:
-    """Every number of a line by column; shares in [0, 1], times in seconds."""
+def numbers(line: SweepLine, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Every number of a line by column; shares in [0, 1], times in seconds.
+
+    Args:
+        names: scores of masks made from boxes, if any line of the table has such.
+    """
     spreads = {
         **line.metrics,
         **{f"gain_{name}": one for name, one in line.gains.items()},
@@ -81,6 +117,9 @@ def numbers(line: SweepLine) -> dict[str, Any]:
         **{kind.name.lower(): one for kind, one in line.mix.items()},
         "seconds": line.seconds,
     }
+    if names:
+        spreads |= {"masks": line.masks, "true_iou": line.true_iou}
+        spreads |= {f"rho_{name}": line.rankings.get(name, spread(())) for name in names}
     known = {"run": line.entry, **dict(line.point), "seeds": len(line.seeds)}
     return known | _columns(spreads)
 
@@ -91,6 +130,11 @@ def _columns(spreads: Mapping[str, Spread]) -> dict[str, float | str]:
         found[f"{name}_mean"] = "" if isnan(one.mean) else one.mean
         found[f"{name}_sd"] = "" if isnan(one.deviation) else one.deviation
     return found
+
+
+def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    whole = [titles, ["---", *("---:" for _ in titles[1:])], *rows]
+    return "".join(f"| {' | '.join(map(_escaped, row))} |\n" for row in whole)
 
 
 def _escaped(cell: str) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from app.scores import last_evaluation
 from app.sweep import Shelf
 from app.sweep_plan import PlannedRun
+from lab.analysis.mask_quality import judged_masks, mean_true_iou, rank_correlations
 from lab.analysis.quality import ratio
 from lab.analysis.spread import Spread, paired_difference, spread
 from lab.analysis.what_if import JUDGED
+from lab.config import BoxMethodConfig
 from lab.config.sweep import Point
 from lab.datasets.records import ErrorKind
 from lab.store.queries import RunRow, evaluations, list_runs, step_summaries
@@ -18,6 +20,8 @@ from lab.store.store import Store
 
 EVERY_STEP = 2**31
 METRICS = ("AP", "AP50", "AP75")
+LAST_PART = 0.25
+"""Share of a run's steps, its last, whose pseudo masks are judged: what it came to, not its way."""
 NAN = float("nan")
 
 
@@ -39,6 +43,12 @@ class RunResult:
     recall: float = NAN
     mix: Mapping[ErrorKind, float] = field(default_factory=dict)
     """Share of each kind among the kept labels that can be judged."""
+    masks: float = NAN
+    """Masks made from boxes that were recorded in the last quarter; NaN = it makes none."""
+    true_iou: float = NAN
+    """Their mean IoU with the hidden masks."""
+    rankings: Mapping[str, float] = field(default_factory=dict)
+    """Spearman's rho of each of their scores with that IoU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,10 @@ class SweepLine:
     precision: Spread
     recall: Spread
     mix: Mapping[ErrorKind, Spread]
+    masks: Spread
+    true_iou: Spread
+    rankings: Mapping[str, Spread]
+    """Scores that no run of the line has are absent."""
     seconds: Spread
 
 
@@ -128,8 +142,16 @@ def _line(
         precision=spread(one.precision for one in mine.values()),
         recall=spread(one.recall for one in mine.values()),
         mix={kind: spread(one.mix.get(kind, NAN) for one in mine.values()) for kind in JUDGED},
+        masks=spread(one.masks for one in mine.values()),
+        true_iou=spread(one.true_iou for one in mine.values()),
+        rankings=_rankings(list(mine.values())),
         seconds=spread(one.seconds for one in mine.values()),
     )
+
+
+def _rankings(results: Sequence[RunResult]) -> dict[str, Spread]:
+    names = dict.fromkeys(name for one in results for name in one.rankings)
+    return {name: spread(one.rankings.get(name, NAN) for one in results) for name in names}
 
 
 def _per_seed(results: Mapping[int, RunResult], metric: str) -> dict[int, float]:
@@ -140,7 +162,8 @@ def _result(store: Store, run: PlannedRun, row: RunRow) -> RunResult:
     last = last_evaluation(evaluations(store, row.run_id))
     metrics = {name: last.metrics.get(name, NAN) if last else NAN for name in METRICS}
     bare = RunResult(run.entry, run.point, run.seed, row.run_id, metrics, training_seconds(row))
-    return _with_labels(store, bare)
+    bare = _with_labels(store, bare)
+    return _with_masks(store, bare, row) if isinstance(run.config.method, BoxMethodConfig) else bare
 
 
 def _with_labels(store: Store, bare: RunResult) -> RunResult:
@@ -155,4 +178,16 @@ def _with_labels(store: Store, bare: RunResult) -> RunResult:
         precision=ratio(kinds[ErrorKind.COR], judged),
         recall=ratio(sum(one.found for one in summaries), sum(one.truths for one in summaries)),
         mix={kind: ratio(count, judged) for kind, count in kinds.items()},
+    )
+
+
+def _with_masks(store: Store, bare: RunResult, row: RunRow) -> RunResult:
+    masks = judged_masks(store, bare.run_id, int((1 - LAST_PART) * row.max_steps))
+    if not len(masks):
+        return bare
+    return replace(
+        bare,
+        masks=len(masks),
+        true_iou=mean_true_iou(masks),
+        rankings=rank_correlations(masks),
     )

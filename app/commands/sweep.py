@@ -23,7 +23,14 @@ from app.commands.terminal import (
     say_table,
 )
 from app.sweep import Failure, Task, tasks_of, train_sweep
-from app.sweep_export import as_markdown, cells, headings, write_csv
+from app.sweep_export import (
+    as_markdown,
+    cells,
+    headings,
+    mask_headings,
+    mask_rows,
+    write_csv,
+)
 from app.sweep_outlook import outlook
 from app.sweep_plan import PlannedRun, plan_sweep
 from app.sweep_report import RunResult, SweepLine, collect, tabulate
@@ -159,6 +166,11 @@ def _tell(
     else:
         say()
         say_table(headings(lines), [cells(line) for line in lines])
+        masks = mask_rows(lines)
+        if masks:
+            title = "Masks made from boxes in the last quarter of the steps, against hidden truth"
+            say()
+            say_table(mask_headings(lines), masks, title=title)
 
 
 def _say_plan(plan: Sequence[PlannedRun], slots: int, store_root: Path | None, json: bool) -> None:

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from app.sweep_export import as_markdown, cells, headings, write_csv
+from app.sweep_export import (
+    as_markdown,
+    cells,
+    headings,
+    mask_headings,
+    mask_rows,
+    write_csv,
+)
 from app.sweep_plan import PlannedRun
 from app.sweep_report import RunResult, SweepLine, tabulate
 from lab.config import RunConfig
@@ -132,3 +139,57 @@ def test_a_bar_in_a_name_does_not_break_the_markdown_table():
 
     assert row.startswith("| a\\|b | 1 | 20.0 |")
     assert head.count("|") == rule.count("|") == row.count("|") - row.count("\\|")
+
+
+def box_runs() -> list[SweepLine]:
+    """A run without a teacher, and two whose masks have different scores."""
+    entries = ("boxinst", "boxteacher", "sim")
+    plan = [planned(entry, seed) for seed in (0, 1) for entry in entries]
+    good, poor = {"mask_score": 0.5, "box_score": 0.1}, {"mask_score": 0.7, "box_score": nan}
+    results = [
+        result("boxinst", 0, 20.0),
+        result("boxteacher", 0, 21.0, masks=100, true_iou=0.7, rankings=good),
+        result("boxteacher", 1, 23.0, masks=104, true_iou=0.8, rankings=poor),
+        result("sim", 0, 22.0, masks=90, true_iou=0.75, rankings={"semantic_score": -0.25}),
+    ]
+    return tabulate(plan, results, "boxinst")
+
+
+def test_masks_made_from_boxes_have_a_table_of_their_own():
+    """rho of mask_score: 0.5 and 0.7, mean 0.6, deviation sqrt(2 * 0.01) = 0.14."""
+    lines = box_runs()
+    rows = [dict(zip(mask_headings(lines), row, strict=True)) for row in mask_rows(lines)]
+
+    assert [row["run"] for row in rows] == ["boxteacher", "sim"]
+    assert rows[0]["masks"] == "102 ± 3"
+    assert rows[0]["true IoU"] == "0.750 ± 0.071"
+    assert rows[0]["rho mask_score"] == "0.60 ± 0.14"
+    assert rows[0]["rho box_score"] == "0.10"
+    assert (rows[0]["rho semantic_score"], rows[1]["rho semantic_score"]) == ("-", "-0.25")
+    assert "rho depth_score" not in rows[0]
+
+
+def test_a_sweep_without_such_masks_has_one_table_and_no_column_for_them():
+    lines = two_runs()
+    file = io.StringIO()
+
+    write_csv(lines, file)
+
+    assert mask_rows(lines) == []
+    assert "\n\n" not in as_markdown(lines)
+    assert "true_iou" not in file.getvalue() and "rho" not in file.getvalue()
+
+
+def test_both_tables_go_out():
+    lines = box_runs()
+    file = io.StringIO()
+
+    write_csv(lines, file)
+
+    first, second = as_markdown(lines).split("\n\n")
+    assert first.count("\n") == 4
+    assert second.startswith("| run | masks | true IoU | rho box_score | rho mask_score |")
+    rows = {row["run"]: row for row in csv.DictReader(io.StringIO(file.getvalue()))}
+    assert float(rows["boxteacher"]["true_iou_mean"]) == pytest.approx(0.75)
+    assert float(rows["boxteacher"]["rho_mask_score_sd"]) == pytest.approx(0.02**0.5)
+    assert rows["boxinst"]["true_iou_mean"] == rows["sim"]["rho_mask_score_mean"] == ""
