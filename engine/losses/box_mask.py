@@ -23,10 +23,14 @@ def fill_boxes(boxes: Tensor, height: int, width: int, stride: int = 1) -> Tenso
     Returns:
         (N, height, width) bool; nothing of a box without area or outside the grid.
     """
-    x1, y1, x2, y2 = boxes.unbind(dim=1)
-    columns = _covered(x1, x2, width, stride)
-    rows = _covered(y1, y2, height, stride)
+    columns, rows = box_shadows(boxes, height, width, stride)
     return rows[:, :, None] & columns[:, None, :]
+
+
+def box_shadows(boxes: Tensor, height: int, width: int, stride: int = 1) -> tuple[Tensor, Tensor]:
+    """The columns and the rows that `fill_boxes` fills. -> (N, width) bool, (N, height) bool"""
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    return _covered(x1, x2, width, stride), _covered(y1, y2, height, stride)
 
 
 def projection_loss(probs: Tensor, box_masks: Tensor) -> Tensor:
@@ -50,8 +54,16 @@ def projection_loss(probs: Tensor, box_masks: Tensor) -> Tensor:
 
 def box_of_mask(masks: Tensor) -> Tensor:
     """(N, H, W) bool -> (N, 4) smallest XYXY box around each, half-open; zeros for an empty one."""
-    x1, x2 = _extent(masks.any(dim=1))
-    y1, y2 = _extent(masks.any(dim=2))
+    return box_of_shadows(masks.any(dim=1), masks.any(dim=2))
+
+
+def box_of_shadows(columns: Tensor, rows: Tensor) -> Tensor:
+    """The smallest half-open XYXY box that holds what casts both shadows.
+
+    (N, W) bool, (N, H) bool -> (N, 4); zeros along an axis without a shadow.
+    """
+    x1, x2 = _extent(columns)
+    y1, y2 = _extent(rows)
     return torch.stack([x1, y1, x2, y2], dim=1).float()
 
 

@@ -72,20 +72,26 @@ def image_affinity(
 
 
 def box_mask_losses(
-    samples: MaskSamples, inside: Tensor, colours: Affinity, config: BoxLossConfig, step: int
+    samples: MaskSamples,
+    inside: Tensor,
+    colours: Affinity,
+    config: BoxLossConfig,
+    step: int,
+    layers: int = 1,
 ) -> dict[str, Tensor]:
     """BoxInst's projection term, a mean over samples, and its pairwise term, a mean over edges.
 
     Args:
         inside: (S, h, w) the filled boxes of the samples.
         colours: over the images of the batch.
+        layers: how many supervised layers the samples come from: both are summed over them.
     """
     logits = samples.logits
     projection = projection_loss(logits.sigmoid(), inside).sum() / max(1, len(samples))
     pairwise = pairwise_loss(logits, inside, colours, samples.images)
     return {
-        "projection": config.projection_weight * projection,
-        "pairwise": config.pairwise_weight * grown(step, config.warmup_steps) * pairwise,
+        "projection": layers * config.projection_weight * projection,
+        "pairwise": layers * config.pairwise_weight * grown(step, config.warmup_steps) * pairwise,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -43,6 +44,12 @@ class Pairs:
     targets: Tensor
     """(L, S) object, counted over all images."""
 
+    @classmethod
+    def none(cls, layers: int, device: torch.device) -> Self:
+        """Of images without objects."""
+        nothing = torch.zeros(layers, 0, dtype=torch.int64, device=device)
+        return cls(nothing[0], nothing, nothing)
+
 
 def pair_costs(
     class_logits: Tensor,
@@ -65,20 +72,27 @@ def pair_costs(
         (B, Q, N) float32.
     """
     logits, wanted = point_logits.float(), point_targets.float()
-    chosen = labels[:, None].expand(-1, class_logits.shape[1], -1)
-    class_cost = -class_logits.float().softmax(dim=2).gather(2, chosen)
     # BCE of logit x and target y is softplus(x) - x y: one product gives all pairs.
     answered = torch.baddbmm(
         functional.softplus(logits).sum(2, keepdim=True), logits, wanted.mT, alpha=-1
     )
-    probs = logits.sigmoid()
-    both = probs.sum(2, keepdim=True) + wanted.sum(2)[:, None]
-    dice = 1 - (2 * probs @ wanted.mT + 1) / (both + 1)
     return (
-        weights.classes * class_cost
+        weights.classes * class_costs(class_logits, labels)
         + weights.pixels * answered / logits.shape[2]
-        + weights.overlap * dice
+        + weights.overlap * dice_costs(logits.sigmoid(), wanted)
     )
+
+
+def class_costs(class_logits: Tensor, labels: Tensor) -> Tensor:
+    """-softmax of each query at the class of each object. (B, Q, C + 1), (B, N) -> (B, Q, N)"""
+    chosen = labels[:, None].expand(-1, class_logits.shape[1], -1)
+    return -class_logits.float().softmax(dim=2).gather(2, chosen)
+
+
+def dice_costs(probs: Tensor, wanted: Tensor) -> Tensor:
+    """`smooth_dice` of all pairs. (B, Q, P), (B, N, P) float32 in [0, 1] -> (B, Q, N)"""
+    both = probs.sum(2, keepdim=True) + wanted.sum(2)[:, None]
+    return 1 - (2 * probs @ wanted.mT + 1) / (both + 1)
 
 
 def assign(costs: Sequence[Tensor], counts: Sequence[int]) -> Pairs:

@@ -23,6 +23,7 @@ def pseudo_mask_losses(
     quality: Tensor,
     config: MaskTeacherConfig,
     step: int,
+    layers: int = 1,
 ) -> dict[str, Tensor]:
     """Both terms with their weights.
 
@@ -30,8 +31,9 @@ def pseudo_mask_losses(
         inside: (S, h, w) bool, the filled boxes of the samples.
         masks: (N, h, w) pseudo masks of all targets in {0, 1}; what has none is empty.
         quality: (N,) how far each is trusted, 0 without a mask.
+        layers: how many supervised layers the samples come from: both are summed over them.
     """
-    trust, weight = quality[samples.targets], grown(step, config.warmup_steps)
+    trust, weight = quality[samples.targets], layers * grown(step, config.warmup_steps)
     outlines = mask_affinity(masks, config.affinity_threshold, config.box_loss.dilation)
     pixel = pseudo_mask_loss(samples, masks, trust)
     affinity = pseudo_affinity_loss(samples, inside, outlines, trust)

@@ -90,8 +90,7 @@ def match(
         points: (B, P, 2) uniform points, shared by all masks and layers of an image.
     """
     if len(targets) == 0:
-        nothing = torch.zeros(len(mask_logits), 0, dtype=torch.int64, device=points.device)
-        return Pairs(nothing[0], nothing, nothing)
+        return Pairs.none(len(mask_logits), points.device)
     with torch.autocast(points.device.type, enabled=False):
         labels, wanted = _padded(targets, points)
         costs = [

@@ -50,5 +50,7 @@ class BoxInst:
         taught = self.student.teach_boxes(labeled.weak, labeled.targets)
         inside = sampled_boxes(taught.samples, labeled.targets, stride)
         colours = image_affinity(labeled.weak, labeled.geometry, stride, self.config.box_loss)
-        masks = box_mask_losses(taught.samples, inside, colours, self.config.box_loss, step)
+        masks = box_mask_losses(
+            taught.samples, inside, colours, self.config.box_loss, step, taught.layers
+        )
         return Losses(sup=taught.losses | masks)

@@ -91,13 +91,13 @@ class BoxSeg:
         masks = (torch.cat([scene.masks for scene in scenes]) > config.pixel_threshold).float()
         trust = weights_of(torch.cat([scene.quality for scene in scenes]), config)
         taught = self.student.teach_boxes(strong, targets)
-        inside = sampled_boxes(taught.samples, targets, stride)
+        inside, layers = sampled_boxes(taught.samples, targets, stride), taught.layers
         colours = image_affinity(weak, labeled.geometry, stride, config.box_loss)
-        boxes = box_mask_losses(taught.samples, inside, colours, config.box_loss, step)
+        boxes = box_mask_losses(taught.samples, inside, colours, config.box_loss, step, layers)
         pasted = sum(new is not old for new, old in zip(scenes, seen, strict=True))
         return Losses(
             sup=taught.losses | boxes,
-            unsup=pseudo_mask_losses(taught.samples, inside, masks, trust, config, step),
+            unsup=pseudo_mask_losses(taught.samples, inside, masks, trust, config, step, layers),
             stats={
                 **label_stats(candidates, torch.cat([one.quality for one in made])),
                 "peers/pasted_per_image": pasted / len(scenes),

@@ -74,10 +74,11 @@ class BoxTeacher:
         inside = boxes[samples.targets]
         colours = image_affinity(labeled.weak, labeled.geometry, stride, config.box_loss)
         pseudo = self.pseudo_masks(labeled, boxes)
-        masks = box_mask_losses(samples, inside, colours, config.box_loss, step)
+        made, layers = (pseudo.masks, pseudo.quality), taught.layers
+        masks = box_mask_losses(samples, inside, colours, config.box_loss, step, layers)
         return Losses(
             sup=taught.losses | masks,
-            unsup=pseudo_mask_losses(samples, inside, pseudo.masks, pseudo.quality, config, step),
+            unsup=pseudo_mask_losses(samples, inside, *made, config, step, layers),
             stats=label_stats(pseudo.candidates, pseudo.quality),
             candidates=pseudo.candidates,
         )

@@ -81,6 +81,27 @@ def test_the_pairwise_weight_grows_and_the_projection_does_not():
     assert first["projection"] == later["projection"] > 0
 
 
+def test_a_mean_over_the_samples_of_all_layers_becomes_a_sum_over_layers():
+    """Two layers of two objects: layer by layer, and then all of them at once."""
+    torch.manual_seed(0)
+    logits, owners = torch.randn(2, 2, 4, 4), torch.tensor([0, 1])
+    view = replace(WHOLE, height=16, width=16, image_height=16, image_width=16)
+    colours = image_affinity(torch.rand(1, 3, 16, 16) / 20, [view], 4, CONFIG)
+    two = [target((0, 0, 8, 8), (4, 0, 16, 12))]
+
+    def losses(logits: torch.Tensor, layers: int) -> dict[str, torch.Tensor]:
+        rows = owners.repeat(layers)
+        samples = MaskSamples(logits, torch.zeros_like(rows), rows)
+        inside = sampled_boxes(samples, two, 4)
+        return box_mask_losses(samples, inside, colours, CONFIG, 99, layers)
+
+    apart, together = [losses(layer, 1) for layer in logits], losses(logits.flatten(0, 1), 2)
+
+    for name, loss in together.items():
+        assert loss.item() == pytest.approx(sum(one[name].item() for one in apart), rel=1e-5)
+        assert loss.item() > 0
+
+
 def test_without_warm_up_everything_counts_at_once():
     assert grown(0, 0) == 1.0
     assert [grown(step, 4) for step in (0, 1, 4, 9)] == [0.0, 0.25, 1.0, 1.0]

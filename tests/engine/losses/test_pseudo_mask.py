@@ -12,9 +12,11 @@ from engine.losses.pseudo_mask import (
     mask_affinity,
     pseudo_affinity_loss,
     pseudo_mask_loss,
+    pseudo_mask_losses,
     smoothed,
     weighted_mean,
 )
+from lab.config import BoxLossConfig, BoxTeacherConfig
 
 BLOCK = torch.zeros(1, 3, 3)
 BLOCK[0, :2, :2] = 1
@@ -86,3 +88,22 @@ def test_the_affinity_loss_is_a_mean_per_mask_first():
     loss = pseudo_affinity_loss(taught, inside, outlines, torch.tensor([0.9, 0.4]))
 
     assert loss.item() == pytest.approx((0.9 + 0.4) / 2 * np.log(2), abs=1e-6)
+
+
+def test_both_terms_are_summed_over_the_layers_of_a_host():
+    """Two layers of one object; a second object without a mask changes no mean."""
+    torch.manual_seed(0)
+    config = BoxTeacherConfig(name="boxteacher", warmup_steps=0, box_loss=BoxLossConfig(dilation=1))
+    logits, masks = torch.randn(2, 2, 3, 3), torch.cat([BLOCK, torch.zeros(1, 3, 3)])
+    quality = torch.tensor([0.9, 0.0])
+
+    def losses(logits: torch.Tensor, layers: int) -> dict[str, torch.Tensor]:
+        taught = samples(logits, [0, 1] * layers)
+        inside = torch.ones_like(logits, dtype=torch.bool)
+        return pseudo_mask_losses(taught, inside, masks, quality, config, 0, layers)
+
+    apart, together = [losses(layer, 1) for layer in logits], losses(logits.flatten(0, 1), 2)
+
+    for name, loss in together.items():
+        assert loss.item() == pytest.approx(sum(one[name].item() for one in apart), rel=1e-5)
+        assert loss.item() > 0
