@@ -17,7 +17,8 @@ from app.label_entries import label_entries, rows_of
 from app.questions import Question, Span, Whole
 from app.thresholds import min_area_of
 from app.window import StepWindow, choose_window
-from lab.analysis.what_if import CoupledHistogram, IntegralHistogram, grid, passes
+from lab.analysis.threshold_grid import grid, passes
+from lab.analysis.what_if import CoupledHistogram, IntegralHistogram
 from lab.datasets.records import BoolArray, ErrorKind, FloatArray, IntArray, LabelSource
 from lab.store.queries import (
     LABEL_COLUMNS,

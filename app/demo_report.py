@@ -9,7 +9,8 @@ import numpy as np
 
 from app.candidates import Candidates, load_candidates
 from app.scores import last_evaluation
-from lab.analysis.what_if import JUDGED, SIDE, STEPS, Answer
+from lab.analysis.threshold_grid import SIDE, STEPS
+from lab.analysis.what_if import JUDGED, Answer
 from lab.store.queries import RunRow, evaluations, get_run
 from lab.store.store import Store
 

@@ -11,7 +11,7 @@ from app.candidates import Candidates, load_candidates
 from app.scores import last_evaluation
 from app.thresholds import Thresholds, thresholds_of
 from lab.analysis.foresight import Foresight
-from lab.analysis.what_if import passes
+from lab.analysis.threshold_grid import passes
 from lab.config import flatten
 from lab.datasets.records import BoolArray
 from lab.store.queries import RunRow, evaluations, get_run, label_steps

@@ -29,7 +29,8 @@ from app.commands.terminal import (
     say_table,
 )
 from app.thresholds import Thresholds, thresholds_of
-from lab.analysis.what_if import JUDGED, Answer, passes
+from lab.analysis.threshold_grid import passes
+from lab.analysis.what_if import JUDGED, Answer
 from lab.store.queries import get_run
 
 Threshold = typer.Option(min=0.0, max=1.0, help="Keep labels of at least this.")
@@ -108,7 +109,7 @@ def _best_case(candidates: Candidates) -> list[Case]:
     best = candidates.histogram(everything).best_f1()
     if best is None:
         return []
-    rule = f"class {best.class_threshold:g}, mask {best.mask_threshold:g}"
+    rule = f"class {best.x_threshold:g}, mask {best.y_threshold:g}"
     return [Case("best F1", rule, best.answer)]
 
 

@@ -62,7 +62,7 @@ def judged_masks(
     *,
     kept: bool | None = None,
 ) -> JudgedMasks:
-    """The pseudo masks of a run in steps first..last, None = no bound; kept ones, dropped or all."""
+    """The pseudo masks of a run in steps first..last (None = no bound): kept, dropped or all."""
     wanted = LabelFilter(first_step=first_step, last_step=last_step, kept=kept)
     columns = label_columns(
         store, run_id, wanted, ("step", "target_id", "target_iou", "true_iou", *QUALITIES)

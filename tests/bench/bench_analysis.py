@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 
 from lab.analysis.average_precision import ImagePredictions, evaluation_kinds, mask_ap
 from lab.analysis.judge import build_judge
-from lab.analysis.what_if import IntegralHistogram, passes
+from lab.analysis.threshold_grid import passes
+from lab.analysis.what_if import IntegralHistogram
 from lab.datasets.records import (
     Annotation,
     Category,

@@ -10,17 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lab.analysis.what_if import (
-    FOUND,
-    STEPS,
-    CoupledHistogram,
-    IntegralHistogram,
-    bins,
-    changes,
-    grid,
-    grid_index,
-    passes,
-)
+from lab.analysis.threshold_grid import STEPS, bins, changes, grid, grid_index, passes
+from lab.analysis.what_if import FOUND, CoupledHistogram, IntegralHistogram
 from lab.datasets.records import ErrorKind
 
 COR, LOC, BG = ErrorKind.COR, ErrorKind.LOC, ErrorKind.BG
@@ -45,8 +36,8 @@ def columns(draw):
     quality = hnp.arrays(np.float32, size, elements=near_grid())
     kinds = draw(hnp.arrays(np.int64, size, elements=st.integers(0, 6)))
     return {
-        "class_quality": draw(quality),
-        "mask_quality": draw(quality),
+        "x": draw(quality),
+        "y": draw(quality),
         "kinds": kinds,
         "duplicates": draw(hnp.arrays(np.bool_, size)) & (kinds == COR),
     }
@@ -128,11 +119,11 @@ def test_no_label_and_no_truth_give_nan_not_zero():
 
 
 @given(columns(), thresholds, thresholds)
-def test_asking_equals_filtering(label, class_threshold, mask_threshold):
+def test_asking_equals_filtering(label, x_threshold, y_threshold):
     histogram = IntegralHistogram.build(**label, num_truths=30)
-    kept = passes(label["class_quality"], label["mask_quality"], class_threshold, mask_threshold)
+    kept = passes(label["x"], label["y"], x_threshold, y_threshold)
 
-    answer = histogram.ask(class_threshold, mask_threshold)
+    answer = histogram.ask(x_threshold, y_threshold)
 
     assert answer.kept == kept.sum()
     for kind in ErrorKind:
@@ -142,15 +133,15 @@ def test_asking_equals_filtering(label, class_threshold, mask_threshold):
 
 
 @given(columns(), thresholds, thresholds, st.data())
-def test_with_truths_the_found_are_exact_at_every_threshold(label, t_class, t_mask, data):
+def test_with_truths_the_found_are_exact_at_every_threshold(label, t_x, t_y, data):
     truths = data.draw(
         hnp.arrays(np.int64, len(label["kinds"]), elements=st.sampled_from([-1, 0, 1, 2**47]))
     )
     histogram = IntegralHistogram.build(**label, num_truths=30, truths=truths)
-    kept = passes(label["class_quality"], label["mask_quality"], t_class, t_mask)
+    kept = passes(label["x"], label["y"], t_x, t_y)
 
     hit = truths[kept & (label["kinds"] == COR) & (truths >= 0)]
-    assert histogram.ask(t_class, t_mask).found == len(set(hit.tolist()))
+    assert histogram.ask(t_x, t_y).found == len(set(hit.tolist()))
 
 
 def test_a_duplicate_counts_as_found_once_the_better_label_is_dropped():
@@ -163,6 +154,54 @@ def test_a_duplicate_counts_as_found_once_the_better_label_is_dropped():
     assert (exact.ask(0.5, 0.9).found, rough.ask(0.5, 0.9).found) == (1, 0)
     assert exact.ask(0.5, 0.5).found == rough.ask(0.5, 0.5).found == 1
     assert exact.ask(0.5, 0.96).found == 0
+
+
+@given(columns())
+def test_any_two_scores_make_a_plane_and_swapping_them_turns_it(label):
+    """No axis is special: as many are kept at (x, y) as at (y, x) with the scores swapped."""
+    turned = label | {"x": label["y"], "y": label["x"]}
+    one = IntegralHistogram.build(**label, num_truths=30).cumulative
+    other = IntegralHistogram.build(**turned, num_truths=30).cumulative
+
+    np.testing.assert_array_equal(one, other.swapaxes(1, 2))
+
+
+@given(columns(), thresholds, thresholds, st.data())
+def test_the_mean_true_iou_is_that_of_the_labels_that_pass(label, t_x, t_y, data):
+    size = len(label["kinds"])
+    ious = st.floats(0, 1, width=32) | st.just(float("nan"))
+    true_ious = data.draw(hnp.arrays(np.float32, size, elements=ious))
+    histogram = IntegralHistogram.build(**label, num_truths=30, true_ious=true_ious)
+    kept = true_ious[passes(label["x"], label["y"], t_x, t_y)]
+    known = kept[~np.isnan(kept)].astype(np.float64)
+
+    expected = known.mean() if len(known) else math.nan
+    assert histogram.ask(t_x, t_y).mean_true_iou == pytest.approx(expected, nan_ok=True)
+    plane = histogram.plane("iou")
+    assert plane[grid_index(t_x), grid_index(t_y)] == pytest.approx(expected, nan_ok=True)
+
+
+@given(columns(), thresholds, st.data())
+def test_so_it_is_along_the_product(label, threshold, data):
+    product = label["x"] * label["y"]
+    true_ious = data.draw(hnp.arrays(np.float32, len(product), elements=st.floats(0, 1, width=32)))
+    histogram = CoupledHistogram.build(
+        product, label["kinds"], label["duplicates"], 30, true_ious=true_ious
+    )
+    kept = true_ious[product >= np.float32(threshold)].astype(np.float64)
+
+    expected = kept.mean() if len(kept) else math.nan
+    assert histogram.ask(threshold).mean_true_iou == pytest.approx(expected, nan_ok=True)
+    assert histogram.line("iou")[grid_index(threshold)] == pytest.approx(expected, nan_ok=True)
+
+
+def test_without_true_ious_there_is_no_mean():
+    histogram = IntegralHistogram.build(
+        f32(0.9), f32(0.9), np.array([COR]), np.array([False]), num_truths=1
+    )
+
+    assert math.isnan(histogram.ask(0.5, 0.5).mean_true_iou)
+    assert np.isnan(histogram.plane("iou")).all()
 
 
 @given(columns())
@@ -185,7 +224,7 @@ def test_the_best_f1_is_not_beaten_anywhere(label):
 
     assert best is not None
     assert best.answer.f1 == pytest.approx(np.nanmax(histogram.plane("f1")))
-    asked = histogram.ask(best.class_threshold, best.mask_threshold)
+    asked = histogram.ask(best.x_threshold, best.y_threshold)
     assert best.answer.kinds == asked.kinds and best.answer.found == asked.found
 
 
@@ -199,7 +238,7 @@ def test_raising_a_threshold_never_keeps_more(label):
 
 @given(columns(), thresholds)
 def test_the_coupled_histogram_equals_filtering_by_the_product(label, threshold):
-    score = label["class_quality"] * label["mask_quality"]
+    score = label["x"] * label["y"]
     histogram = CoupledHistogram.build(score, label["kinds"], label["duplicates"], num_truths=30)
     kept = score >= np.float32(threshold)
 
@@ -209,17 +248,17 @@ def test_the_coupled_histogram_equals_filtering_by_the_product(label, threshold)
 
 
 @given(columns(), thresholds, thresholds)
-def test_two_thresholds_keep_a_part_of_what_their_product_keeps(label, t_class, t_mask):
-    both = passes(label["class_quality"], label["mask_quality"], t_class, t_mask)
-    product = label["class_quality"].astype(np.float64) * label["mask_quality"]
+def test_two_thresholds_keep_a_part_of_what_their_product_keeps(label, t_x, t_y):
+    both = passes(label["x"], label["y"], t_x, t_y)
+    product = label["x"].astype(np.float64) * label["y"]
 
-    floor = float(np.float32(t_class)) * float(np.float32(t_mask))
+    floor = float(np.float32(t_x)) * float(np.float32(t_y))
     assert (product[both] >= floor).all()
 
 
 @given(columns(), *[thresholds] * 4)
 def test_entering_and_leaving_lead_from_one_filter_to_the_other(label, a, b, c, d):
-    qualities = label["class_quality"], label["mask_quality"]
+    qualities = label["x"], label["y"]
     enters, leaves = changes(*qualities, (a, b), (c, d))
     before, after = passes(*qualities, a, b), passes(*qualities, c, d)
 
@@ -227,11 +266,13 @@ def test_entering_and_leaving_lead_from_one_filter_to_the_other(label, a, b, c, 
     assert not (enters & before).any() and not (leaves & ~before).any()
 
 
-@pytest.mark.parametrize(("column", "value"), [("kinds", [COR, 7]), ("duplicates", [True])])
+@pytest.mark.parametrize(
+    ("column", "value"), [("kinds", [COR, 7]), ("duplicates", [True]), ("true_ious", [0.5])]
+)
 def test_columns_that_do_not_fit_are_refused_by_name(column, value):
     label = {
-        "class_quality": f32(0.9, 0.8),
-        "mask_quality": f32(0.9, 0.8),
+        "x": f32(0.9, 0.8),
+        "y": f32(0.9, 0.8),
         "kinds": np.array([COR, BG]),
         "duplicates": np.zeros(2, np.bool_),
     }
