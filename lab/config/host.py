@@ -69,8 +69,12 @@ class Mask2FormerConfig(Frozen):
     """Of the cross-entropy of points, in matching and loss."""
     dice_weight: Weight = 5.0
     """Of the dice term, in matching and loss."""
+    box_weight: Weight = 5.0
+    """Of the boxes' shadows, in matching where no mask is known; their loss is the method's."""
     no_object: Weight = 0.1
     """Weight of queries without an object in the class loss."""
+    score_floor: Fraction = 0.05
+    """Of all (query, class) pairs, those that are no more probable are not proposed for a box."""
     max_detections: Positive = 100
     """Most (query, class) pairs per image."""
 

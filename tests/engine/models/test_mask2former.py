@@ -8,12 +8,14 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from engine.instances import Predictions, Targets
-from engine.models.mask2former import Mask2Former, Outputs, mask_boxes
+from engine.models.mask2former import Mask2Former, Outputs
 from engine.models.mask2former_parts import PRESETS, build_features
 from engine.pseudo_labels.ema import copy_weights, update_ema
 from lab.config import Mask2FormerConfig
 
 SIZE = 64
+FEATURES = torch.zeros(1, 1, 2, 2)
+"""Where only logits are looked at."""
 TINY = {"name": "mask2former", "preset": "tiny", "width": 8, "num_queries": 6, "num_points": 64}
 
 
@@ -154,7 +156,7 @@ def test_scores_follow_the_worked_examples(network):
     classes = torch.tensor([2.0, 0.5, -1.0, 0.0]).view(1, 1, 1, 4)
     masks = torch.tensor([[2.0, -1.0], [0.5, -0.2]]).view(1, 1, 2, 2)
 
-    found = answer(network, Outputs(classes, (masks,)), 2)
+    found = answer(network, Outputs(classes, (masks,), FEATURES), 2)
 
     assert found.labels.tolist() == [0, 1, 2]
     assert found.class_quality[0].item() == pytest.approx(0.710100, abs=1e-6)
@@ -166,7 +168,7 @@ def test_scores_follow_the_worked_examples(network):
 def test_a_query_without_a_mask_has_score_and_box_zero(network):
     classes, masks = torch.zeros(1, 1, 1, 4), torch.full((1, 1, 2, 2), -1.0)
 
-    found = answer(network, Outputs(classes, (masks,)), 2)
+    found = answer(network, Outputs(classes, (masks,), FEATURES), 2)
 
     assert found.scores.tolist() == [0.0] * 3 and not found.boxes.any()
 
@@ -175,15 +177,6 @@ def test_no_more_than_the_wanted_pairs_are_given():
     network = tiny(max_detections=4).eval()
 
     assert len(network.predict(torch.rand(1, 3, SIZE, SIZE))[0]) == 4
-
-
-def test_the_box_of_a_mask_is_tight():
-    masks = torch.zeros(3, 5, 6, dtype=torch.bool)
-    masks[0, 1:4, 2:6] = True
-    masks[1, 4, 0] = True
-
-    assert mask_boxes(masks).tolist() == [[2, 1, 6, 4], [0, 4, 1, 5], [0, 0, 0, 0]]
-    assert mask_boxes(masks[:0]).shape == (0, 4)
 
 
 def test_what_is_doubtful_is_not_taught_to_be_background(network):
