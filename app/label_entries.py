@@ -98,6 +98,7 @@ def label_entry(row: LabelRow, mask: Rle | None, seen: Box | None) -> dict[str, 
         DropRule.MASK_QUALITY: row.mask_quality,
         DropRule.COUPLED_SCORE: row.score,
         DropRule.MASK_AREA: row.area,
+        DropRule.MATCH_SCORE: row.match_score,
     }
     return {
         "id": row.label_id,

@@ -16,6 +16,7 @@ RULE_WORDS = {
     DropRule.MASK_QUALITY: "mask quality",
     DropRule.COUPLED_SCORE: "class × mask quality",
     DropRule.MASK_AREA: "mask area",
+    DropRule.MATCH_SCORE: "match score",
 }
 
 

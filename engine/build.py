@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.box_host import BoxHost
+from engine.data.depth import warn_without_depth
 from engine.data.loading import EvalBatch, EvalLoader, TrainLoader
 from engine.interfaces import Batch, Candidates, Method, Segmenter
 from engine.methods.boxinst import BoxInst
@@ -19,6 +20,7 @@ from engine.methods.boxseg import BoxSeg
 from engine.methods.boxteacher import BoxTeacher
 from engine.methods.guided_distillation import GuidedDistillation
 from engine.methods.pl_dc import PlDc
+from engine.methods.pseudo_depth import PseudoDepth
 from engine.methods.supervised import Supervised
 from engine.models.clip import build_corrector
 from engine.models.condinst import CondInst
@@ -35,6 +37,7 @@ from lab.config import (
     Mask2FormerConfig,
     MaskTeacherConfig,
     PlDcConfig,
+    PseudoDepthConfig,
     RunConfig,
     SupervisedConfig,
     ViewConfig,
@@ -163,6 +166,7 @@ def build_parts(config: RunConfig, data: LoadedData, directory: Path) -> Parts:
         device=device,
         unlabeled_from=method.unlabeled_from,
         strong_labeled=_sees_strong_labeled(config),
+        with_depth=isinstance(config.method, PseudoDepthConfig),
     )
     return Parts(config, data, device, student, teacher, method, loader, images)
 
@@ -211,6 +215,10 @@ def build_method(
         case BoxSegConfig():
             hosts = _box_host(student, config), _box_host(teacher, config)
             return BoxSeg(method, *hosts, config.view.max_side)
+        case PseudoDepthConfig():
+            warn_without_depth(labeled)
+            hosts = _box_host(student, config), _box_host(teacher, config)
+            return PseudoDepth(method, *hosts, config.view.max_side)
     assert_never(method)
 
 
@@ -253,7 +261,7 @@ def _sees_strong_labeled(config: RunConfig) -> bool:
     match config.method:
         case SupervisedConfig(strong_views=strong_views):
             return strong_views
-        case GuidedDistillationConfig() | BoxInstConfig():
+        case GuidedDistillationConfig() | BoxInstConfig() | PseudoDepthConfig():
             return False
         case PlDcConfig() | BoxTeacherConfig() | BoxSegConfig():
             return True

@@ -43,6 +43,9 @@ class LabeledBatch:
     geometry: list[ViewGeometry] = field(default_factory=list)
     annotation_ids: list[list[int]] = field(default_factory=list)
     """Per image the id of each target."""
+    depth: Tensor | None = None
+    """(B, H, W) in [0, 1], 1 = nearest, for methods that want it; padding is 0, and so is all of
+    an image whose depth is not known."""
 
     def both_views(self) -> tuple[Tensor, list[Targets]]:
         """The weak views, then the strong ones, with the targets of each. (2B, 3, H, W)."""

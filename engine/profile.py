@@ -77,7 +77,7 @@ def profiled_config(config: RunConfig, steps: int) -> RunConfig:
         "schedule.checkpoint_every": length + 1,
         "record.probe_images": 0,
     }
-    for phase in ("burn_in_steps", "guided_steps"):
+    for phase in ("burn_in_steps", "guided_steps", "distil_from"):
         if phase in type(config.method).model_fields:
             changes[f"method.{phase}"] = 0
     return parse_run_config(with_overrides(config.model_dump(), changes), config.name)

@@ -55,6 +55,7 @@ export const RULES = [
   { key: "mask_quality", name: "Mask too fuzzy" },
   { key: "coupled_score", name: "Score too low" },
   { key: "mask_area", name: "Mask too small" },
+  { key: "match_score", name: "Match too poor" },
 ];
 
 /** What the colours mean. */

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.data.geometry import ImageArray
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.records import ImageRecord
+
+Array = TypeVar("Array", bound=NDArray[Any])
 
 
 def read_image(record: ImageRecord) -> ImageArray:
@@ -37,19 +42,23 @@ def read_image(record: ImageRecord) -> ImageArray:
     return image
 
 
-class ImageCache:
-    """Decoded images, the least recently used leaving first. Arrays are shared: do not change."""
+class ArrayCache(Generic[Array]):
+    """Decoded files, the least recently used leaving first. Arrays are shared: do not change."""
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, decode: Callable[[ImageRecord], Array]) -> None:
         self._limit = limit_bytes
+        self._decode = decode
         self._used = 0
-        self._images: OrderedDict[Path, ImageArray] = OrderedDict()
+        self._images: OrderedDict[Path, Array] = OrderedDict()
 
-    def read(self, record: ImageRecord) -> ImageArray:
-        """The image of a record, decoded at most once while there is room. Raises: DatasetError."""
+    def read(self, record: ImageRecord) -> Array:
+        """What belongs to a record, decoded at most once while there is room.
+
+        Raises: DatasetError.
+        """
         image = self._images.get(record.path)
         if image is None:
-            image = read_image(record)
+            image = self._decode(record)
             self._keep(record.path, image)
         else:
             self._images.move_to_end(record.path)
@@ -58,13 +67,20 @@ class ImageCache:
     def __len__(self) -> int:
         return len(self._images)
 
-    def _keep(self, path: Path, image: ImageArray) -> None:
+    def _keep(self, path: Path, image: Array) -> None:
         image.flags.writeable = False
         self._images[path] = image
         self._used += image.nbytes
         while self._used > self._limit:
             _, oldest = self._images.popitem(last=False)
             self._used -= oldest.nbytes
+
+
+class ImageCache(ArrayCache[ImageArray]):
+    """Decoded images."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(limit_bytes, read_image)
 
 
 def _decode(content: ImageArray, flags: int, path: Path) -> ImageArray:

@@ -8,6 +8,7 @@ neighbour: every target pixel takes the source pixel in which its centre falls.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ from lab.config import ViewConfig
 from lab.datasets.records import BoolArray, FloatArray
 
 ImageArray = NDArray[np.uint8]
+DepthArray = NDArray[np.uint16]
+"""0 = far, 65535 = near."""
 _Indices = NDArray[np.intp]
 
 
@@ -87,7 +90,13 @@ def image_to_view(image: ImageArray, geometry: ViewGeometry) -> ImageArray:
     elif min(scales) < 1:
         view = _shrink(image, geometry)
     else:
-        view = _enlarge(image, geometry)
+        view = _interpolate(image, geometry).astype(np.uint8, copy=False)
+    return np.ascontiguousarray(view[:, ::-1] if geometry.flipped else view)
+
+
+def depth_to_view(depth: DepthArray, geometry: ViewGeometry) -> DepthArray:
+    """(H, W) depth of an image -> (height, width) of its view, bilinear at every scale."""
+    view = _interpolate(depth, geometry).astype(np.uint16, copy=False)
     return np.ascontiguousarray(view[:, ::-1] if geometry.flipped else view)
 
 
@@ -212,19 +221,18 @@ def _shrink(image: ImageArray, geometry: ViewGeometry) -> ImageArray:
     return scaled[_rows(geometry), _columns(geometry)].astype(np.uint8, copy=False)
 
 
-def _enlarge(image: ImageArray, geometry: ViewGeometry) -> ImageArray:
-    """Only the crop is computed: an enlarged image can be many times larger than it."""
+def _interpolate(image: NDArray[Any], geometry: ViewGeometry) -> NDArray[Any]:
+    """Bilinear; only the crop is computed: an enlarged image can be many times larger than it."""
     shift_x = (_columns(geometry).start + 0.5) / geometry.scale_x - 0.5
     shift_y = (_rows(geometry).start + 0.5) / geometry.scale_y - 0.5
     to_image = np.array([[1 / geometry.scale_x, 0, shift_x], [0, 1 / geometry.scale_y, shift_y]])
-    view = cv2.warpAffine(
+    return cv2.warpAffine(
         image,
         to_image,
         (geometry.width, geometry.height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return view.astype(np.uint8, copy=False)
 
 
 def _centres(count: int, offset: float, scale: float) -> _Indices:

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.decoding import ImageCache
+from engine.data.depth import DepthCache
 from engine.data.photometric import strong_view
 from engine.data.views import (
     Instances,
@@ -38,6 +39,8 @@ Made = TypeVar("Made")
 
 CACHE_BYTES = 2**30
 """Decoded images kept in memory, all processes of a loader together."""
+IMAGE_SHARE = 0.6
+"""... of which images take so much where there are depth maps too: three bytes per pixel to two."""
 
 
 class Stream(IntEnum):
@@ -104,6 +107,8 @@ class TrainLoader:
     """The first step with unlabelled images (Method.unlabeled_from); None = never."""
     strong_labeled: bool = True
     """Off: a labelled image's strong view is its weak one, for methods that do not look at it."""
+    with_depth: bool = False
+    """Read the depth maps of labelled images too."""
 
     def __post_init__(self) -> None:
         if not self.labeled.images:
@@ -142,6 +147,7 @@ class TrainLoader:
             seed=self.seed,
             unlabeled_from=self.unlabeled_from,
             with_masks=has_masks(self.labeled),
+            with_depth=self.with_depth,
         )
 
     def _labeled(self, step: int, views: StepViews) -> LabeledBatch:
@@ -156,6 +162,7 @@ class TrainLoader:
             views.labeled.image_ids,
             views.labeled.geometry,
             views.truth.annotation_ids,
+            views.labeled.depth_maps(self.device),
         )
 
     def _unlabeled(self, step: int, views: Views) -> UnlabeledBatch:
@@ -218,11 +225,13 @@ class _StepMaker(TorchDataset[StepViews]):
     seed: int
     unlabeled_from: int | None
     with_masks: bool
+    with_depth: bool
 
     def __getitem__(self, step: int) -> StepViews:
         batch_size = self.schedule.labeled_batch
         labeled = self._draw(self.labeled, batch_size, Stream.LABELED_ORDER, step)
-        views = self._views(labeled, Stream.LABELED_VIEW, step)
+        depths = self._depths if self.with_depth else None
+        views = self._views(labeled, Stream.LABELED_VIEW, step, depths)
         truth = visible_instances(labeled, views, self.with_masks)
         if self.unlabeled_from is None or step < self.unlabeled_from:
             return StepViews(views, truth, None)
@@ -232,7 +241,16 @@ class _StepMaker(TorchDataset[StepViews]):
 
     @cached_property
     def _cache(self) -> ImageCache:
-        return ImageCache(CACHE_BYTES // max(1, self.schedule.num_workers))
+        share = IMAGE_SHARE if self.with_depth else 1.0
+        return ImageCache(int(share * self._cache_bytes))
+
+    @cached_property
+    def _depths(self) -> DepthCache:
+        return DepthCache(int((1 - IMAGE_SHARE) * self._cache_bytes))
+
+    @property
+    def _cache_bytes(self) -> int:
+        return CACHE_BYTES // max(1, self.schedule.num_workers)
 
     def _draw(
         self, images: tuple[ImageRecord, ...], batch_size: int, stream: Stream, step: int
@@ -240,11 +258,17 @@ class _StepMaker(TorchDataset[StepViews]):
         sampler = TrainSampler(len(images), batch_size, self.seed, stream)
         return [images[index] for index in sampler.indices(step)]
 
-    def _views(self, records: list[ImageRecord], stream: Stream, step: int) -> Views:
+    def _views(
+        self,
+        records: list[ImageRecord],
+        stream: Stream,
+        step: int,
+        depths: DepthCache | None = None,
+    ) -> Views:
         rngs = [
             np.random.default_rng([self.seed, stream, step, index]) for index in range(len(records))
         ]
-        return training_views(records, self.view, rngs, self._cache)
+        return training_views(records, self.view, rngs, self._cache, depths)
 
 
 @dataclass(frozen=True)

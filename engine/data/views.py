@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.data.decoding import ImageCache
+from engine.data.depth import DepthCache, depth_views
 from engine.data.geometry import (
     ViewInstances,
     draw_geometry,
@@ -36,13 +37,20 @@ class Views:
     """(B, 3, H, W) uint8; padding is 0."""
     image_ids: list[int]
     geometry: list[ViewGeometry]
+    depth: Tensor | None = None
+    """(B, H, W) float in [0, 1], where it is asked for (engine.data.depth)."""
 
     def pin_memory(self) -> Views:
-        return Views(self.pixels.pin_memory(), self.image_ids, self.geometry)
+        depth = None if self.depth is None else self.depth.pin_memory()
+        return Views(self.pixels.pin_memory(), self.image_ids, self.geometry, depth)
 
     def images(self, device: torch.device) -> Tensor:
         """(B, 3, H, W) float in [0, 1] on the device; a pinned batch is not waited for."""
         return self.pixels.to(device, non_blocking=True).float().div_(255)
+
+    def depth_maps(self, device: torch.device) -> Tensor | None:
+        """The depth of each view on the device, if it was asked for."""
+        return None if self.depth is None else self.depth.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,12 @@ def training_views(
     config: ViewConfig,
     rngs: Sequence[np.random.Generator],
     cache: ImageCache,
+    depths: DepthCache | None = None,
 ) -> Views:
     """A random view of each record, padded right and bottom to the crop.
 
-    Whole images (`short_sides`) are padded to a common size instead.
+    Whole images (`short_sides`) are padded to a common size instead. With `depths`, their depth is
+    seen too.
     """
     geometry = [
         draw_geometry(record.height, record.width, config, rng)
@@ -97,7 +107,10 @@ def training_views(
     size = (config.crop_size, config.crop_size)
     if config.short_sides:
         size = _common_size(geometry)
-    return _views(records, geometry, size, cache)
+    views = _views(records, geometry, size, cache)
+    if depths is None:
+        return views
+    return replace(views, depth=depth_views(records, geometry, size, depths))
 
 
 def fitted_views(

@@ -95,3 +95,16 @@ def keep_confident(
             Gate(DropRule.MASK_AREA, large_enough, min_area),
         ]
     )
+
+
+def keep_matched(match_score: Tensor, mask_quality: Tensor, threshold: float) -> Verdict:
+    """Pseudo-Depth Eq. 10: matched well enough (>); a mask without a pixel teaches nothing.
+
+    All tensors are (N,). A mask's quality is 0 where it is empty.
+    """
+    return pass_gates(
+        [
+            Gate(DropRule.MATCH_SCORE, match_score > threshold, threshold),
+            Gate(DropRule.MASK_AREA, mask_quality > 0, 0),
+        ]
+    )

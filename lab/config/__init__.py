@@ -32,6 +32,7 @@ from lab.config.method import (
     PlDcConfig,
     SupervisedConfig,
 )
+from lab.config.pseudo_depth import PseudoDepthConfig
 from lab.config.reading import (
     flatten,
     load_run_config,
@@ -64,6 +65,7 @@ __all__ = [
     "MethodConfig",
     "PeerConfig",
     "PlDcConfig",
+    "PseudoDepthConfig",
     "RecordConfig",
     "RunConfig",
     "ScheduleConfig",

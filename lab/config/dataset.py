@@ -50,6 +50,9 @@ class CocoConfig(Frozen):
     """Instances of the training images."""
     train_images: Path
     """Directory of the training images."""
+    train_depth: Path | None = None
+    """Directory of their depth maps, for method pseudo_depth: grey PNG of 8 or 16 bits under the
+    name of the image, the nearest lightest; `seglab data depth` makes them."""
     val_json: Path
     """Instances of the validation images."""
     val_images: Path

@@ -11,6 +11,7 @@ from lab.config.box_method import BoxInstConfig, BoxTeacherConfig
 from lab.config.boxseg import BoxSegConfig
 from lab.config.descriptions import Descriptions, check_descriptions, read_descriptions
 from lab.config.fields import Count, Fraction, Frozen, Live, Positive, Weight
+from lab.config.pseudo_depth import PseudoDepthConfig
 
 
 class ClipConfig(Frozen):
@@ -130,6 +131,7 @@ MethodConfig = Annotated[
     | PlDcConfig
     | BoxInstConfig
     | BoxTeacherConfig
-    | BoxSegConfig,
+    | BoxSegConfig
+    | PseudoDepthConfig,
     Field(discriminator="name"),
 ]

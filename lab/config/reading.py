@@ -17,7 +17,7 @@ from lab.config.run import RunConfig
 
 TAGS = ("name", "source")
 """Keys that say which kind of table theirs is."""
-ANCHORED = {"dataset": ("_json", "_images"), "method.clip": ("descriptions",)}
+ANCHORED = {"dataset": ("_json", "_images", "_depth"), "method.clip": ("descriptions",)}
 """Table -> endings of its keys that name files, relative to the file that names them."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from lab.config import CocoConfig, ShapesConfig
 from lab.datasets.coco import read_coco, read_images
 from lab.datasets.coco_file import DatasetError
+from lab.datasets.depth_files import with_depth
 from lab.datasets.records import Dataset, IntArray
 from lab.datasets.shapes import Progress, make_shapes
 
@@ -67,6 +68,8 @@ def _load_coco(config: CocoConfig) -> LoadedData:
             f"{config.val_json}: its categories are not those of {config.train_json} (same ids, "
             "names, supercategories and order): labels would mean different things"
         )
+    if config.train_depth is not None:
+        train = with_depth(train, config.train_images, config.train_depth)
     return LoadedData(train, val, _load_unlabeled(config, train))
 
 

@@ -42,6 +42,7 @@ class DropRule(IntEnum):
     MASK_QUALITY = 2
     COUPLED_SCORE = 3
     MASK_AREA = 4
+    MATCH_SCORE = 5
 
 
 class LabelSource(IntEnum):

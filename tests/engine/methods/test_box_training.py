@@ -30,10 +30,18 @@ BOXSEG = {
     "early_box_threshold": 0.0,
     "peers": {"min_quality": 0.0, "min_box_score": 0.0, "min_pixels": 4},
 }
+PSEUDO_DEPTH = {
+    "name": "pseudo_depth",
+    "box_loss": {"warmup_steps": 2, "bottom_rows": 0, "dilation": 1},
+    "distil_from": 1,
+    "min_box_iou": 0.01,
+    "match_threshold": 0.1,
+}
+LATE_DEPTH = {**PSEUDO_DEPTH, "distil_from": 3, "teacher_side": 96}
 METHODS = pytest.mark.parametrize(
     "method",
-    [BOXINST, BOXTEACHER, BIG_TEACHER, BOXSEG],
-    ids=["boxinst", "boxteacher", "big-teacher", "boxseg"],
+    [BOXINST, BOXTEACHER, BIG_TEACHER, BOXSEG, PSEUDO_DEPTH, LATE_DEPTH],
+    ids=["boxinst", "boxteacher", "big-teacher", "boxseg", "pseudo-depth", "late-depth"],
 )
 
 
@@ -100,7 +108,7 @@ def test_every_pseudo_mask_is_told_with_the_box_it_was_made_for(tmp_path: Path):
 
 
 def test_an_image_without_objects_trains_too(tmp_path: Path):
-    for method in (BOXINST, BOXTEACHER):
+    for method in (BOXINST, BOXTEACHER, PSEUDO_DEPTH):
         parts = box_parts(box_config(method), tmp_path)
         (batch, *_) = parts.batches(0)
         nothing = [target[:0] for target in batch.labeled.targets]
