@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
 
 from lab.config import ScheduleConfig
 
+BACKBONE = "backbone."
+"""What the names of a backbone's parameters begin with, in every host."""
+RATE = "rate"
+"""Key of a group's share of the learning rate; checkpoints of old have none."""
+
 
 def build_optimizer(module: nn.Module, schedule: ScheduleConfig) -> torch.optim.Optimizer:
     """AdamW or SGD over the trainable parameters; norms and biases do not decay."""
-    decayed = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
-    plain = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": schedule.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
+    groups = parameter_groups(module, schedule)
     if schedule.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=0.9)
     return torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
@@ -40,9 +41,28 @@ def learning_rate(step: int, schedule: ScheduleConfig) -> float:
     return rate
 
 
+def parameter_groups(module: nn.Module, schedule: ScheduleConfig) -> list[dict[str, Any]]:
+    """What decays and what does not; the backbone apart where it has a rate of its own."""
+    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    share = schedule.backbone_rate
+    apart = [share != 1 and name.startswith(BACKBONE) for name, _ in trained]
+    rest = [p for (_, p), own in zip(trained, apart, strict=True) if not own]
+    backbone = [p for (_, p), own in zip(trained, apart, strict=True) if own]
+    groups = _groups(rest, schedule.weight_decay, 1.0)
+    return [*groups, *_groups(backbone, schedule.weight_decay, share)] if backbone else groups
+
+
+def _groups(parameters: list[nn.Parameter], decay: float, share: float) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay, RATE: share},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, RATE: share},
+    ]
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give each group of parameters its share of the rate."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(RATE, 1.0)
 
 
 def autocast(schedule: ScheduleConfig, device: torch.device) -> AbstractContextManager[object]:

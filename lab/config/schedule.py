@@ -19,6 +19,9 @@ class ScheduleConfig(Frozen):
     """Unlabelled images per step once the teacher exists."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    backbone_rate: Annotated[float, Field(gt=0.0)] = 1.0
+    """Share of the learning rate that the backbone gets; transformers on pretrained ones take
+    0.1."""
     weight_decay: Weight = 1e-4
     warmup_steps: Count = 0
     """Linear warm-up of the learning rate."""

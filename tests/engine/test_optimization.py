@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.optimization import build_optimizer, learning_rate, step_seed
+from engine.optimization import build_optimizer, learning_rate, set_learning_rate, step_seed
 from lab.config import ScheduleConfig
 
 
@@ -59,3 +59,31 @@ def test_biases_and_norms_do_not_decay():
     assert [p.shape for p in decayed["params"]] == [(2, 2)]
     assert decayed["weight_decay"] == 0.1
     assert len(plain["params"]) == 2 and plain["weight_decay"] == 0
+
+
+def test_a_backbone_can_learn_at_a_share_of_the_rate():
+    module = torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 3)})
+    optimizer = build_optimizer(module, ScheduleConfig(backbone_rate=0.1, weight_decay=0.2))
+
+    set_learning_rate(optimizer, 0.5)
+
+    groups = [(g["lr"], g["weight_decay"], g["params"][0].shape) for g in optimizer.param_groups]
+    assert groups == [
+        (0.5, 0.2, (3, 2)),
+        (0.5, 0.0, (3,)),
+        (0.05, 0.2, (2, 2)),
+        (0.05, 0.0, (2,)),
+    ]
+
+
+def test_a_checkpoint_from_before_backbones_had_a_rate_still_fits():
+    module = torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 3)})
+    optimizer = build_optimizer(module, ScheduleConfig())
+    old = optimizer.state_dict()
+    for group in old["param_groups"]:
+        del group["rate"]
+
+    optimizer.load_state_dict(old)
+    set_learning_rate(optimizer, 0.5)
+
+    assert [g["lr"] for g in optimizer.param_groups] == [0.5, 0.5]
