@@ -21,6 +21,7 @@ from engine.methods.boxteacher import BoxTeacher
 from engine.methods.guided_distillation import GuidedDistillation
 from engine.methods.pl_dc import PlDc
 from engine.methods.pseudo_depth import PseudoDepth
+from engine.methods.sim import Sim
 from engine.methods.supervised import Supervised
 from engine.models.clip import build_corrector
 from engine.models.condinst import CondInst
@@ -39,6 +40,7 @@ from lab.config import (
     PlDcConfig,
     PseudoDepthConfig,
     RunConfig,
+    SimConfig,
     SupervisedConfig,
     ViewConfig,
 )
@@ -219,6 +221,8 @@ def build_method(
             warn_without_depth(labeled)
             hosts = _box_host(student, config), _box_host(teacher, config)
             return PseudoDepth(method, *hosts, config.view.max_side)
+        case SimConfig():
+            return Sim(method, _box_host(student, config), _box_host(teacher, config))
     assert_never(method)
 
 
@@ -261,7 +265,7 @@ def _sees_strong_labeled(config: RunConfig) -> bool:
     match config.method:
         case SupervisedConfig(strong_views=strong_views):
             return strong_views
-        case GuidedDistillationConfig() | BoxInstConfig() | PseudoDepthConfig():
+        case GuidedDistillationConfig() | BoxInstConfig() | PseudoDepthConfig() | SimConfig():
             return False
         case PlDcConfig() | BoxTeacherConfig() | BoxSegConfig():
             return True

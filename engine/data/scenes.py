@@ -34,6 +34,8 @@ class Scene:
     """(N, H / stride, W / stride) mask probabilities, 0 outside the box."""
     quality: Tensor
     """(N,) how good the masks are; 0 = there is none."""
+    pasted: Tensor
+    """(N,) bool, whether it comes from another image."""
 
     @property
     def stride(self) -> int:
@@ -52,6 +54,7 @@ class Scene:
             labels=self.labels[rows],
             masks=self.masks[rows],
             quality=self.quality[rows],
+            pasted=self.pasted[rows],
         )
 
 
@@ -65,27 +68,43 @@ class Cutout:
     """(h, w) bool"""
     label: int
     quality: float
+    left: int = 0
+    top: int = 0
+    """Pixel of its own image where its corner is."""
 
 
 def scenes_of(
-    batch: LabeledBatch, masks: Sequence[Tensor], quality: Sequence[Tensor]
+    batch: LabeledBatch,
+    masks: Sequence[Tensor],
+    quality: Sequence[Tensor],
+    *,
+    strongly: bool = True,
 ) -> list[Scene]:
-    """Each image of a batch, seen weakly and strongly, with pseudo masks of its targets.
+    """Each image of a batch, seen weakly and perhaps strongly, with pseudo masks of its targets.
 
     Args:
         masks: per image (N, h, w) probabilities, 0 outside the boxes.
         quality: per image (N,).
+        strongly: two views of each; off = the weak one alone.
     """
+    seen = (batch.weak, batch.strong) if strongly else (batch.weak,)
+    views = list(zip(*seen, strict=True))
     return [
-        Scene((weak, strong), (view.height, view.width), target.boxes, target.labels, *made)
-        for weak, strong, view, target, *made in zip(
-            batch.weak, batch.strong, batch.geometry, batch.targets, masks, quality, strict=True
+        Scene(
+            views=views[image],
+            size=(view.height, view.width),
+            boxes=target.boxes,
+            labels=target.labels,
+            masks=masks[image],
+            quality=quality[image],
+            pasted=torch.zeros_like(target.labels, dtype=torch.bool),
         )
+        for image, (view, target) in enumerate(zip(batch.geometry, batch.targets, strict=True))
     ]
 
 
-def cut_out(scene: Scene, rows: Sequence[int]) -> list[Cutout]:
-    """Some objects of a scene with all that lies in their boxes; masks where p > 1/2."""
+def cut_out(scene: Scene, rows: Sequence[int], threshold: float = 0.5) -> list[Cutout]:
+    """Some objects of a scene with all that lies in their boxes; masks where p > threshold."""
     if not rows:
         return []
     index = torch.tensor(list(rows), device=scene.boxes.device)
@@ -94,7 +113,7 @@ def cut_out(scene: Scene, rows: Sequence[int]) -> list[Cutout]:
     enlarged = functional.interpolate(
         scene.masks[index][:, None], size=(height, width), mode="bilinear", align_corners=False
     )[:, 0]
-    masks = (enlarged > 0.5) & fill_boxes(boxes, height, width)
+    masks = (enlarged > threshold) & fill_boxes(boxes, height, width)
     edges = box_of_mask(masks).long().tolist()
     labels, quality = scene.labels[index].tolist(), scene.quality[index].tolist()
     return [
@@ -103,6 +122,8 @@ def cut_out(scene: Scene, rows: Sequence[int]) -> list[Cutout]:
             masks[i, y1:y2, x1:x2].clone(),
             labels[i],
             quality[i],
+            left=x1,
+            top=y1,
         )
         for i, (x1, y1, x2, y2) in enumerate(edges)
     ]
@@ -134,6 +155,7 @@ def paste(
         labels=torch.cat([hidden.labels, hidden.labels.new_tensor([cutout.label])]),
         masks=torch.cat([hidden.masks, in_front[None].to(hidden.masks)]),
         quality=torch.cat([hidden.quality, hidden.quality.new_tensor([cutout.quality])]),
+        pasted=torch.cat([hidden.pasted, hidden.pasted.new_ones(1)]),
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from engine.box_host import BoxHost
 from engine.interfaces import Batch, Candidates, Losses, Segmenter
 from engine.losses.box_supervision import box_mask_losses, image_affinity, sampled_boxes
+from engine.pseudo_labels.ema import recent_decay
 from lab.config import BoxInstConfig
 
 
@@ -36,7 +37,7 @@ class BoxInst:
 
     def teacher_decay(self, step: int) -> float | None:
         """A copy at first, then an average over a share of the past, `ema_decay` at most."""
-        return min(self.config.ema_decay, step / (step + 10))
+        return recent_decay(step, self.config.ema_decay)
 
     def student_restarts(self, step: int) -> bool:  # noqa: ARG002
         return False

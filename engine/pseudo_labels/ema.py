@@ -43,6 +43,11 @@ def warmed_up_decay(step: int, ema_decay: float) -> float:
     return min(ema_decay, 1 - 1 / (step + 1))
 
 
+def recent_decay(step: int, ema_decay: float) -> float:
+    """min(decay, step / (step + 10)): a copy at step 0, then a mean of about the last tenth."""
+    return min(ema_decay, step / (step + 10))
+
+
 def _pairs(teacher: nn.Module, student: nn.Module) -> list[tuple[Tensor, Tensor]]:
     pairs = list(zip(_state(teacher), _state(student), strict=True))
     for old, new in pairs:

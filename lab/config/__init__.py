@@ -42,6 +42,7 @@ from lab.config.reading import (
 )
 from lab.config.run import RunConfig
 from lab.config.schedule import RecordConfig, ScheduleConfig
+from lab.config.sim import PasteConfig, SimConfig
 
 __all__ = [
     "AppliedChange",
@@ -63,6 +64,7 @@ __all__ = [
     "Mask2FormerConfig",
     "MaskTeacherConfig",
     "MethodConfig",
+    "PasteConfig",
     "PeerConfig",
     "PlDcConfig",
     "PseudoDepthConfig",
@@ -70,6 +72,7 @@ __all__ = [
     "RunConfig",
     "ScheduleConfig",
     "ShapesConfig",
+    "SimConfig",
     "SplitConfig",
     "StrongViewConfig",
     "SupervisedConfig",

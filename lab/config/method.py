@@ -12,6 +12,7 @@ from lab.config.boxseg import BoxSegConfig
 from lab.config.descriptions import Descriptions, check_descriptions, read_descriptions
 from lab.config.fields import Count, Fraction, Frozen, Live, Positive, Weight
 from lab.config.pseudo_depth import PseudoDepthConfig
+from lab.config.sim import SimConfig
 
 
 class ClipConfig(Frozen):
@@ -132,6 +133,7 @@ MethodConfig = Annotated[
     | BoxInstConfig
     | BoxTeacherConfig
     | BoxSegConfig
-    | PseudoDepthConfig,
+    | PseudoDepthConfig
+    | SimConfig,
     Field(discriminator="name"),
 ]

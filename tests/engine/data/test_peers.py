@@ -38,6 +38,7 @@ def scene(boxes: list[list[float]], quality: list[float], labels: list[int]) -> 
         torch.tensor(labels, dtype=torch.int64),
         fill_boxes(placed, 16, 16).float(),
         torch.tensor(quality),
+        torch.zeros(len(placed), dtype=torch.bool),
     )
 
 

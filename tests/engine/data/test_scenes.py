@@ -26,6 +26,7 @@ def scene(*boxes: tuple[float, ...], stride: int = 1, size: int = SIDE) -> Scene
         labels=torch.arange(len(placed)),
         masks=fill_boxes(placed, cells, cells, stride).float(),
         quality=torch.full((len(placed),), 0.6),
+        pasted=torch.zeros(len(placed), dtype=torch.bool),
     )
 
 

@@ -38,10 +38,17 @@ PSEUDO_DEPTH = {
     "match_threshold": 0.1,
 }
 LATE_DEPTH = {**PSEUDO_DEPTH, "distil_from": 3, "teacher_side": 96}
+SIM = {
+    "name": "sim",
+    "box_loss": {"warmup_steps": 2, "bottom_rows": 0, "dilation": 1},
+    "warmup_steps": 1,
+    "min_updates": 1,
+    "paste": {"bank_size": 2, "probability": 1.0},
+}
 METHODS = pytest.mark.parametrize(
     "method",
-    [BOXINST, BOXTEACHER, BIG_TEACHER, BOXSEG, PSEUDO_DEPTH, LATE_DEPTH],
-    ids=["boxinst", "boxteacher", "big-teacher", "boxseg", "pseudo-depth", "late-depth"],
+    [BOXINST, BOXTEACHER, BIG_TEACHER, BOXSEG, PSEUDO_DEPTH, LATE_DEPTH, SIM],
+    ids=["boxinst", "boxteacher", "big-teacher", "boxseg", "pseudo-depth", "late-depth", "sim"],
 )
 
 
