@@ -49,6 +49,15 @@ def clip_report_command(
     return [*entry, "--store", str(root), *chosen, "--", dataset, *where]
 
 
+def depth_command(
+    dataset: str, images: Path | None, options: Mapping[str, object | None]
+) -> list[str]:
+    """Make the depth maps of a dataset; what was done is JSON on stdout."""
+    chosen = [f"{key}={value}" for key, value in options.items() if value is not None]
+    where = [] if images is None else [str(images)]
+    return [sys.executable, "-m", "engine.depth_maps", *chosen, "--", dataset, *where]
+
+
 def run_in_foreground(command: Sequence[str], *, all_to_stderr: bool = False) -> int:
     """Run to the end and return the exit code, negative when a signal killed the process.
 

@@ -1,7 +1,8 @@
-"""`seglab data`: check a COCO file, generate the shapes, count the classes of a config."""
+"""`seglab data`: check a COCO file, generate shapes, make depth maps, count a config's classes."""
 
 from __future__ import annotations
 
+import json as json_format
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from app.commands.options import Json, StoreRoot
 from app.commands.terminal import CommandFailed, WrongUse, counted, say, say_json, say_table
+from app.engine_process import capture, depth_command
 from lab.config import ShapesConfig, load_run_config
 from lab.datasets.check import check_coco
 from lab.datasets.load import class_frequencies, load_dataset
@@ -17,7 +19,7 @@ from lab.datasets.shapes import make_shapes
 from lab.store.store import default_root
 
 cli = typer.Typer(
-    help="Check a dataset, generate one, or count its classes.",
+    help="Check a dataset, generate one, make its depth maps, or count its classes.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -70,6 +72,56 @@ def make(
     else:
         say(f"{train.images[0].path.parent}: {len(train.images)} training images")
         say(f"{val.images[0].path.parent}: {len(val.images)} validation images")
+
+
+@cli.command()
+def depth(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="A run's TOML file, or a COCO JSON file.")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="IMAGES", help="Directory of the JSON's images.", show_default=False
+        ),
+    ] = None,
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="DPT or Depth-Anything: a directory in transformers' format, or a name on the "
+            "model hub such as Intel/dpt-large."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of the maps.  [default: the TOML's dataset.train_depth]",
+            file_okay=False,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Make so many maps at most, to have a look.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a depth map of every training image, once, for method pseudo_depth.
+
+    Maps that are there are left alone: the same command goes on where it stopped.
+    """
+    given = {"--model": model, "--out": out, "--device": device, "--limit": limit}
+    code, text = capture(depth_command(dataset, images, given))
+    if code != 0:  # the engine has said why
+        raise typer.Exit(code)
+    told = json_format.loads(text)
+    if json:
+        say_json(told)
+        return
+    say(
+        f"{told['out']}: {told['images'] - told['left']} of {told['images']} images have a depth "
+        f"map, {told['made']} of them new"
+    )
 
 
 @cli.command()

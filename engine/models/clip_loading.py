@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import huggingface_hub
 import open_clip
 import torch
 from huggingface_hub import constants
@@ -15,6 +12,7 @@ from open_clip.transform import PreprocessCfg
 from torch import nn
 
 from engine.models.clip_text import Tokenizer
+from engine.models.hub import offline_if_unreachable
 from lab.config import ConfigError
 
 WEIGHT_SUFFIXES = (".bin", ".pt", ".pth", ".safetensors")
@@ -57,7 +55,7 @@ def load_open_clip(model: str, pretrained: str) -> LoadedClip:
             cache nor to be had, which is found out in seconds.
     """
     source = _weights_source(model, pretrained)
-    with _offline_if_unreachable() as reachable:
+    with offline_if_unreachable() as reachable:
         try:
             network = open_clip.create_model(
                 model,
@@ -118,29 +116,6 @@ def _wants_quick_gelu(model: str, source: str | None) -> bool:
     """
     known = open_clip.get_pretrained_cfg(model, source) if source else None
     return bool(known and known.get("quick_gelu"))
-
-
-@contextmanager
-def _offline_if_unreachable() -> Iterator[bool]:
-    """Whether the model hub answers; inside, the hub's client uses its cache alone if not.
-
-    Asked for a missing file without a network, that client tries again for most of a minute.
-    """
-    before = constants.HF_HUB_OFFLINE
-    reachable = not before and _hub_answers()
-    constants.HF_HUB_OFFLINE = not reachable
-    try:
-        yield reachable
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def _hub_answers() -> bool:
-    try:
-        huggingface_hub.get_session().head(constants.ENDPOINT, timeout=5)
-    except Exception:  # the type depends on the HTTP client behind the hub's
-        return False
-    return True
 
 
 def _needs_hub(model: str, source: str | None) -> bool:
