@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +10,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from app.answers import answer
+from app.axes import axis_names, default_axes
+from app.label_scores import scores_of
 from app.questions import Question, Whole
-from app.thresholds import PAPER_CLASS_THRESHOLD, PAPER_MASK_THRESHOLD, thresholds_of
+from app.thresholds import (
+    PAPER_CLASS_THRESHOLD,
+    PAPER_MASK_THRESHOLD,
+    config_in_effect,
+    own_threshold,
+    threshold_keys,
+    thresholds_of,
+)
 from lab.analysis.watch import run_alerts, standing_alerts
-from lab.config import with_overrides
 from lab.datasets.records import ErrorKind, LabelSource
-from lab.store.asks import applied_changes
+from lab.store.errors import StoreMissing
 from lab.store.queries import (
     RunRow,
     StepSummary,
@@ -25,6 +33,7 @@ from lab.store.queries import (
     get_run,
     label_steps,
     list_runs,
+    recorded_scores,
     scalar_names,
     scalar_series,
     step_summaries,
@@ -88,9 +97,11 @@ def router(root: Path) -> APIRouter:
 
 def overview(root: Path) -> dict[str, Any]:
     """All runs, newest first; `exists` is False while there is no store in `root`."""
-    if not (root / "store.db").is_file():
+    try:
+        opened = Store.open(root, read_only=True)
+    except StoreMissing:
         return {"root": str(root.absolute()), "exists": False, "runs": []}
-    with Store.open(root, read_only=True) as store:
+    with opened as store:
         alerts = standing_alerts(store)
         rows = [run_entry(row) | {"alerts": alerts.get(row.run_id, [])} for row in list_runs(store)]
     rows.sort(key=lambda row: row["created"], reverse=True)
@@ -105,11 +116,32 @@ def run_entry(row: RunRow) -> dict[str, Any]:
 
 
 def entry_now(store: Store, row: RunRow) -> dict[str, Any]:
-    """The same with the thresholds in effect: as launched, and as changed while it trained."""
-    config = row.config
-    for change in applied_changes(store, row.run_id):
-        config = with_overrides(config, change.values)
-    return run_entry(row) | {"thresholds": thresholds_of(config)}
+    """The same with the thresholds in effect, and the scores that its labels have."""
+    config = config_in_effect(store, row)
+    recorded = recorded_scores(store, row.run_id)
+    return run_entry(row) | {
+        "thresholds": thresholds_of(config),
+        "scores": score_entries(recorded, config),
+        "axes": default_axes(recorded),
+    }
+
+
+def score_entries(recorded: Sequence[str], config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores of a run in words; `key` is the threshold that its config has on one, or None."""
+    keys, axes = threshold_keys(config), axis_names(recorded) if recorded else ()
+    return [
+        {
+            "name": score.name,
+            "words": score.words,
+            "short": score.short,
+            "about": score.about,
+            "is_axis": score.name in axes,
+            "is_share": score.is_share,
+            "key": keys.get(score.name),
+            "threshold": own_threshold(config, score.name),
+        }
+        for score in scores_of({*recorded, *axes})
+    ]
 
 
 def run_news(store: Store, row: RunRow, question: LiveQuestion) -> dict[str, Any]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
-from numpy.typing import NDArray
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import Field
 
 from app.answers import answer
+from app.axes import (
+    Axes,
+    Columns,
+    Points,
+    bars_elsewhere,
+    choose_axes,
+    passes_all,
+    place,
+)
 from app.candidates import count_truths, truth_numbers
 from app.label_entries import label_entries, rows_of
 from app.questions import Question, Span, Whole
-from app.thresholds import min_area_of
+from app.thresholds import config_in_effect, min_area_of, thresholds_of
 from app.window import StepWindow, choose_window
+from lab.analysis.iou_sums import IouSums
 from lab.analysis.threshold_grid import grid, passes
 from lab.analysis.what_if import CoupledHistogram, IntegralHistogram
 from lab.datasets.records import BoolArray, ErrorKind, FloatArray, IntArray, LabelSource
@@ -26,16 +36,15 @@ from lab.store.queries import (
     get_run,
     label_columns,
     label_steps,
+    recorded_scores,
 )
 from lab.store.rows import RunRow
 from lab.store.store import Store
 
-Columns = Mapping[str, NDArray[Any]]
-COLUMNS = (
-    *("class_quality", "mask_quality", "score", "kind", "duplicate"),
-    *("gt_id", "area", "step"),
-)
-QUALITIES = ("class_quality", "mask_quality", "score")
+COUNTED = ("kind", "duplicate", "gt_id", "step")
+"""What is counted of the labels in the plane, besides their place."""
+IOU_DIGITS = 4
+"""Of sums of IoU on the wire."""
 
 Quality = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -46,15 +55,18 @@ class WindowQuestion(Question):
     it: Whole | None = None
     span: Span = 100
     cls: Whole | None = None
+    x: str | None = None
+    """The score across the plane; None = the run's usual one."""
+    y: str | None = None
 
 
 class MovingQuestion(WindowQuestion):
     """Query parameters: from one rule to another, each a pair of thresholds or a coupled one."""
 
-    from_class: Quality = 0.0
-    from_mask: Quality = 0.0
-    to_class: Quality = 0.0
-    to_mask: Quality = 0.0
+    from_x: Quality = 0.0
+    from_y: Quality = 0.0
+    to_x: Quality = 0.0
+    to_y: Quality = 0.0
     from_coupled: Quality | None = None
     to_coupled: Quality | None = None
     size: Annotated[int, Field(ge=1, le=60)] = 12
@@ -82,88 +94,121 @@ def router(root: Path) -> APIRouter:
 
 
 def planes(store: Store, run: RunRow, question: WindowQuestion) -> dict[str, Any]:
-    """Cumulative counts over both thresholds and over the coupled score, for the browser.
+    """Cumulative counts over both thresholds and over the product, for the browser.
 
     `truths` is None when one class is asked for: how many truths of one class the views showed is
-    not recorded. Recall is then a share of the truths that any candidate finds.
+    not recorded. Recall is then a share of the truths that any candidate finds. `ious` holds sums
+    of true IoU and how many they are of, in runs whose masks were made from boxes; else None.
     """
-    window = choose_window(
-        label_steps(store, run.run_id, LabelSource.PSEUDO), question.it, question.span
-    )
+    window, recorded = window_of(store, run, question), recorded_scores(store, run.run_id)
+    axes = axes_of(recorded, question)
     if window is None:
         return {"window": None, "labels": 0}
-    labels = columns_of(store, run, window, question.cls, COLUMNS)
-    kinds = labels["kind"].astype(np.int64)
-    shared = (kinds, labels["duplicate"].astype(np.bool_))
-    truths = truth_numbers(labels["step"], labels["gt_id"])
-    known = (
-        None
-        if question.cls is not None
-        else count_truths(store, run.run_id, window.first, window.last)
-    )
-    pair = IntegralHistogram.build(
-        labels["class_quality"], labels["mask_quality"], *shared, known or 0, truths
-    )
-    coupled = CoupledHistogram.build(labels["score"], *shared, known or 0, truths)
+    own = ("target_iou",) if "target_iou" in recorded else ()
+    labels = labels_of(store, run, window, question.cls, axes, (*COUNTED, *own))
+    kinds = labels.columns["kind"].astype(np.int64)
+    truths = truth_numbers(labels.columns["step"], labels.columns["gt_id"])
+    known = None
+    if question.cls is None:
+        known = count_truths(store, run.run_id, window.first, window.last)
+    duplicates = labels.columns["duplicate"].astype(np.bool_)
+    shared = (kinds, duplicates, known or 0, truths, labels.columns.get("target_iou"))
+    at = labels.points
+    pair = IntegralHistogram.build(at.x, at.y, *shared)
+    coupled = CoupledHistogram.build(at.product, *shared)
     return {
         "window": window,
         "labels": len(kinds),
         "truths": known,
+        "axes": axes,
         "grid": grid().astype(np.float64).round(2),
         "planes": [kind.name.lower() for kind in ErrorKind] + ["found"],
         "pair": pair.cumulative.ravel(),
         "coupled": coupled.cumulative.ravel(),
+        "ious": iou_entry(pair.ious, coupled.ious),
     }
 
 
-def columns_of(
-    store: Store, run: RunRow, window: StepWindow, label: int | None, names: tuple[str, ...]
-) -> Columns:
-    """The window's labels that a threshold can let in or keep out: masks too small are neither.
+def iou_entry(pair: IouSums | None, coupled: IouSums | None) -> dict[str, Any] | None:
+    if pair is None or coupled is None:
+        return None
+    return {
+        "pair": pair.cumulative.round(IOU_DIGITS).ravel(),
+        "coupled": coupled.cumulative.round(IOU_DIGITS).ravel(),
+    }
 
-    A quality that was never measured counts as 0: no threshold above lets it in.
-    """
+
+def window_of(store: Store, run: RunRow, question: WindowQuestion) -> StepWindow | None:
+    steps = label_steps(store, run.run_id, LabelSource.PSEUDO)
+    return choose_window(steps, question.it, question.span)
+
+
+def axes_of(recorded: Sequence[str], question: WindowQuestion) -> Axes:
+    """Raises HTTPException 422 for a score that the run has not."""
+    try:
+        return choose_axes(recorded, question.x, question.y)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneLabels:
+    """The labels of a window that thresholds on two scores can let in or keep out."""
+
+    points: Points
+    columns: Columns
+
+
+def labels_of(
+    store: Store,
+    run: RunRow,
+    window: StepWindow,
+    label: int | None,
+    axes: Axes,
+    names: Sequence[str],
+) -> PlaneLabels:
+    """The window's labels in the plane; masks too small, or dropped by another rule, are not."""
     wanted = LabelFilter(
         source=LabelSource.PSEUDO, first_step=window.first, last_step=window.last, label=label
     )
-    columns = label_columns(store, run.run_id, wanted, names)
-    columns |= {name: np.nan_to_num(columns[name]) for name in QUALITIES}
-    fits = columns["area"] > min_area_of(run.config)
-    return columns if fits.all() else {name: column[fits] for name, column in columns.items()}
+    bars = bars_elsewhere(thresholds_of(config_in_effect(store, run)), axes)
+    needed = ("area", *axes.columns, *bars, *names)
+    columns = label_columns(store, run.run_id, wanted, tuple(dict.fromkeys(needed)))
+    fits = (columns["area"] > min_area_of(run.config)) & passes_all(columns, bars)
+    if not fits.all():
+        columns = {name: column[fits] for name, column in columns.items()}
+    return PlaneLabels(place(columns, axes), columns)
 
 
 def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any]:
     """How many labels would enter and leave, and a fair sample of each with masks."""
-    window = choose_window(
-        label_steps(store, run.run_id, LabelSource.PSEUDO), question.it, question.span
-    )
+    window = window_of(store, run, question)
+    axes = axes_of(recorded_scores(store, run.run_id), question)
     if window is None:
         return {"enter": {"total": 0, "rows": []}, "leave": {"total": 0, "rows": []}, "images": {}}
-    labels = columns_of(store, run, window, question.cls, LABEL_COLUMNS)
+    labels = labels_of(store, run, window, question.cls, axes, LABEL_COLUMNS)
     sides: dict[str, Any] = {}
     images: dict[int, Any] = {}
-    for name, chosen in zip(("enter", "leave"), moved(labels, question), strict=True):
-        rows = rows_of(labels, even_sample(labels["score"], chosen, question.size))
-        entries, shown = label_entries(store, run.run_id, rows)
+    for name, chosen in zip(("enter", "leave"), moved(labels.points, question), strict=True):
+        places = even_sample(labels.points.product, chosen, question.size)
+        entries, shown = label_entries(store, run.run_id, rows_of(labels.columns, places))
         sides[name] = {"total": int(chosen.sum()), "rows": entries}
         images |= shown
     return sides | {"images": images}
 
 
-def moved(labels: Columns, question: MovingQuestion) -> tuple[BoolArray, BoolArray]:
+def moved(at: Points, question: MovingQuestion) -> tuple[BoolArray, BoolArray]:
     """(N,) which enter, (N,) which leave."""
-    old = kept_by(labels, question.from_class, question.from_mask, question.from_coupled)
-    new = kept_by(labels, question.to_class, question.to_mask, question.to_coupled)
+    old = kept_by(at, question.from_x, question.from_y, question.from_coupled)
+    new = kept_by(at, question.to_x, question.to_y, question.to_coupled)
     return new & ~old, old & ~new
 
 
-def kept_by(
-    labels: Columns, class_threshold: float, mask_threshold: float, coupled: float | None
-) -> BoolArray:
+def kept_by(at: Points, x_threshold: float, y_threshold: float, coupled: float | None) -> BoolArray:
     """(N,) which a rule keeps: the coupled one if there is one, else the pair."""
     if coupled is not None:
-        return labels["score"] >= np.float32(coupled)
-    return passes(labels["class_quality"], labels["mask_quality"], class_threshold, mask_threshold)
+        return at.product >= np.float32(coupled)
+    return passes(at.x, at.y, x_threshold, y_threshold)
 
 
 def even_sample(score: FloatArray, chosen: BoolArray, size: int) -> IntArray:

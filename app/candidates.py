@@ -7,33 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from app.axes import Axes, Points, bars_elsewhere, passes_all, place
+from app.thresholds import thresholds_of
 from lab.analysis.what_if import Answer, IntegralHistogram
 from lab.datasets.records import BoolArray, DropRule, FloatArray, IntArray
 from lab.store.queries import LabelFilter, RunRow, label_columns, step_summaries
 from lab.store.store import Store
 
-COLUMNS = (
-    "class_quality",
-    "mask_quality",
-    "score",
-    "kind",
-    "duplicate",
-    "gt_id",
-    "step",
-    "area",
-    "rule",
-    "kept",
-)
+COLUMNS = ("kind", "duplicate", "gt_id", "step", "area", "rule", "kept", "target_iou")
 EVERY_STEP = 2**31
+CLASS_AND_MASK = Axes()
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Recorded labels that any thresholds could keep: all but the specks. All arrays (N,)."""
+    """Recorded labels that thresholds on two scores could keep: no specks. All arrays (N,)."""
 
-    class_quality: FloatArray
-    mask_quality: FloatArray
-    score: FloatArray
+    points: Points
+    """Their scores; of class and mask quality unless somebody chose others."""
     kinds: IntArray
     duplicates: BoolArray
     truths: IntArray
@@ -41,6 +32,8 @@ class Candidates:
     kept: BoolArray
     """What the run itself kept."""
     num_truths: int
+    true_ious: FloatArray | None = None
+    """Of masks made from boxes; None = there are none whose own truth is known."""
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -51,32 +44,40 @@ class Candidates:
 
     def histogram(self, chosen: BoolArray) -> IntegralHistogram:
         return IntegralHistogram.build(
-            self.class_quality[chosen],
-            self.mask_quality[chosen],
+            self.points.x[chosen],
+            self.points.y[chosen],
             self.kinds[chosen],
             self.duplicates[chosen],
             self.num_truths,
             self.truths[chosen],
+            None if self.true_ious is None else self.true_ious[chosen],
         )
 
 
-def load_candidates(store: Store, run: RunRow, first: int | None, last: int | None) -> Candidates:
-    """The labels of a window of steps, with how many truths their images hold."""
+def load_candidates(
+    store: Store, run: RunRow, first: int | None, last: int | None, axes: Axes = CLASS_AND_MASK
+) -> Candidates:
+    """The labels of a window of steps, with how many truths their images hold.
+
+    Where a threshold of the run is on a score that is no axis, only labels that pass it count.
+    """
     chosen = LabelFilter(first_step=first, last_step=last)
-    columns = label_columns(store, run.run_id, chosen, COLUMNS)
+    bars = bars_elsewhere(thresholds_of(run.config), axes)
+    names = tuple(dict.fromkeys((*COLUMNS, *axes.columns, *bars)))
+    columns = label_columns(store, run.run_id, chosen, names)
     smallest = run.config["method"].get("min_mask_area", 0)
     large = (columns["rule"] != DropRule.MASK_AREA) & (columns["area"] > smallest)
-    possible = large | columns["kept"].astype(bool)
+    possible = (large | columns["kept"].astype(bool)) & passes_all(columns, bars)
     columns = {name: values[possible] for name, values in columns.items()}
+    true_ious = columns["target_iou"]
     return Candidates(
-        class_quality=columns["class_quality"].astype(np.float32),
-        mask_quality=columns["mask_quality"].astype(np.float32),
-        score=columns["score"].astype(np.float32),
+        points=place(columns, axes),
         kinds=columns["kind"].astype(np.int64),
         duplicates=columns["duplicate"].astype(bool),
         truths=truth_numbers(columns["step"], columns["gt_id"]),
         kept=columns["kept"].astype(bool),
         num_truths=count_truths(store, run.run_id, first, last),
+        true_ious=None if np.isnan(true_ious).all() else true_ious,
     )
 
 

@@ -60,12 +60,11 @@ def foretell(
 
 
 def kept_under(candidates: Candidates, rule: Thresholds) -> BoolArray:
-    """(N,) which candidates a rule keeps. A quality that was never measured counts as 0."""
+    """(N,) which candidates, placed by class and mask quality, a rule keeps."""
+    at = candidates.points
     if rule.kind == "coupled":
-        return candidates.score >= np.float32(rule.coupled)
-    class_quality = np.nan_to_num(candidates.class_quality)
-    mask_quality = np.nan_to_num(candidates.mask_quality)
-    return passes(class_quality, mask_quality, rule.class_quality, rule.mask_quality)
+        return at.product >= np.float32(rule.coupled)
+    return passes(at.x, at.y, rule.class_quality, rule.mask_quality)
 
 
 def rule_in_words(rule: Thresholds) -> str:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lab.config import with_overrides
 from lab.datasets.records import DropRule
+from lab.store.asks import applied_changes
+from lab.store.queries import RunRow
+from lab.store.store import Store
 
 PAPER_CLASS_THRESHOLD = 0.85
 PAPER_MASK_THRESHOLD = 0.9
@@ -45,6 +49,34 @@ def thresholds_of(config: Mapping[str, Any]) -> Thresholds:
     if method.get("name") in ("supervised", "boxinst"):
         return Thresholds("none", 0.0, 0.0, 0.0)
     return Thresholds("class", bar, 0.0, 0.0)
+
+
+def threshold_keys(config: Mapping[str, Any]) -> dict[str, str]:
+    """Which scores the run puts a threshold on: dotted config key by column.
+
+    A threshold on the product of two scores is none on either of them.
+    """
+    method = config.get("method", {})
+    fields = {"class_quality": "class_threshold", "mask_quality": "mask_threshold"}
+    if method.get("name") == "pl_dc" and not method.get("ddtf", True):
+        fields = {}
+    elif method.get("name") == "boxteacher":
+        fields = {"box_score": "min_score"}
+    return {column: f"method.{field}" for column, field in fields.items() if field in method}
+
+
+def own_threshold(config: Mapping[str, Any], column: str) -> float:
+    """The run's own threshold on a score; 0 = it lets everything in."""
+    key = threshold_keys(config).get(column, "")
+    return float(config["method"][key.removeprefix("method.")]) if key else 0.0
+
+
+def config_in_effect(store: Store, row: RunRow) -> Mapping[str, Any]:
+    """The config as launched, with the changes that were made while the run trained."""
+    config = row.config
+    for change in applied_changes(store, row.run_id):
+        config = with_overrides(config, change.values)
+    return config
 
 
 def min_area_of(config: Mapping[str, Any]) -> float:

@@ -6,19 +6,23 @@ const UNJUDGED = ["unknown", "ignored"];
 
 /** Counts of labels at or above every pair of grid thresholds, and every coupled one. */
 export class Histogram {
-  /** answer: of /lab/runs/{run}/what-if; `planes` names its planes, kinds first, then "found". */
-  constructor({ planes, pair, coupled, truths }) {
-    this.planes = planes;
-    this.pair = Int32Array.from(pair);
-    this.coupled = Int32Array.from(coupled);
+  /**
+   * answer: of /lab/runs/{run}/what-if; `planes` names its planes, kinds first, then "found". Where
+   * it has `ious`, two more: the sum of true IoU, and how many labels that is of.
+   */
+  constructor({ planes, pair, coupled, truths, ious }) {
+    this.hasIou = Boolean(ious);
+    this.planes = ious ? [...planes, "iou", "known"] : planes;
+    this.pair = Float64Array.from(ious ? [...pair, ...ious.pair] : pair);
+    this.coupled = Float64Array.from(ious ? [...coupled, ...ious.coupled] : coupled);
     const reachable = this.pair[planes.indexOf("found") * SIDE * SIDE];
     this.truthsKnown = truths !== null;
     this.truths = truths ?? reachable;
   }
 
-  /** {cor, loc, ..., found} at class and mask grid indices 0..100. */
-  at(classIndex, maskIndex) {
-    return this.#read(this.pair, SIDE * SIDE, classIndex * SIDE + maskIndex);
+  /** {cor, loc, ..., found} at grid indices 0..100 of both scores. */
+  at(xIndex, yIndex) {
+    return this.#read(this.pair, SIDE * SIDE, xIndex * SIDE + yIndex);
   }
 
   /** The same for one threshold on the product. */
@@ -32,7 +36,7 @@ export class Histogram {
     );
   }
 
-  /** One metric at all pairs: Float64Array, class index * 101 + mask index; NaN where undefined. */
+  /** One metric at all pairs: Float64Array, x index * 101 + y index; NaN where undefined. */
   plane(metric) {
     const values = new Float64Array(SIDE * SIDE);
     for (let at = 0; at < values.length; at += 1) {
@@ -47,7 +51,7 @@ export class Histogram {
     let best = -1;
     for (let at = 0; at < scores.length; at += 1)
       if (scores[at] > (best < 0 ? 0 : scores[best])) best = at;
-    return best < 0 ? null : { classIndex: Math.floor(best / SIDE), maskIndex: best % SIDE };
+    return best < 0 ? null : { xIndex: Math.floor(best / SIDE), yIndex: best % SIDE };
   }
 
   /** Lowest index on each axis at which a label is already lost, a multiple of 10 below it. */
@@ -59,8 +63,8 @@ export class Histogram {
       return Math.min(80, 10 * Math.floor(index / 10));
     };
     return {
-      classIndex: first((i) => kept(this.at(i, 0))),
-      maskIndex: first((i) => kept(this.at(0, i))),
+      xIndex: first((i) => kept(this.at(i, 0))),
+      yIndex: first((i) => kept(this.at(0, i))),
     };
   }
 }
@@ -70,6 +74,9 @@ export const judged = (counts) => counts.cor + sum(counts, WRONG);
 /** A second right label for an object already found is kept, but not counted as right. */
 export const precision = (counts) => (judged(counts) > 0 ? counts.found / judged(counts) : NaN);
 export const recall = (counts, truths) => (truths > 0 ? counts.found / truths : NaN);
+
+/** Of the labels whose own true IoU is known; NaN where that is not recorded. */
+export const meanIou = (counts) => (counts.known > 0 ? counts.iou / counts.known : NaN);
 
 export function f1(counts, truths) {
   const both = judged(counts) + truths;
@@ -86,6 +93,7 @@ export function metricOf(counts, truths, metric) {
   if (metric === "precision") return precision(counts);
   if (metric === "recall") return recall(counts, truths);
   if (metric === "f1") return f1(counts, truths);
+  if (metric === "iou") return meanIou(counts);
   return judged(counts) > 0 ? counts[metric] / judged(counts) : NaN;
 }
 

@@ -1,29 +1,28 @@
 // The filters beside the gallery. They read and write the URL, nothing else.
 
 import * as address from "./address.js";
-import { h, segmented, select } from "./dom.js";
+import { h, segmented, select, setOptions } from "./dom.js";
 import { describe, KINDS, RULES } from "./kinds.js";
+import { session } from "./session.js";
 
-const QUALITIES = [
-  ["mask_quality", "mask quality", "How sure the teacher is of the mask's pixels, 0 to 1"],
-  ["class_quality", "class quality", "How sure the teacher is of the class, 0 to 1"],
-  ["score", "product", "Class quality × mask quality"],
-  ["true_iou", "true IoU", "Overlap with the true object, 0 to 1"],
-];
-
-export const SORTS = [
-  ["mask_quality", "mask quality"],
-  ["class_quality", "class quality"],
-  ["score", "class × mask quality"],
-  ["uncertainty", "pixel uncertainty"],
-  ["true_iou", "true overlap (IoU)"],
-  ["target_iou", "overlap with its own object"],
-  ["mask_score", "mask score of a box"],
-  ["box_score", "box score"],
-  ["pixel_score", "pixel score"],
+/** Every tile has them; they are no score of a label. */
+const PLAIN_SORTS = [
   ["area", "mask area"],
   ["step", "step"],
 ];
+
+/** What labels of this run can be filtered by: scores from 0 to 1 that they have. */
+const ranged = () => session.run.scores.filter((one) => one.is_share && one.name !== "uncertainty");
+
+/** What they can be sorted by. */
+const sorts = () => [...session.run.scores.map(({ name, words }) => [name, words]), ...PLAIN_SORTS];
+
+/** The score that is asked for, or the one that this run's method trusts its masks by. */
+export function sortColumn() {
+  const names = sorts().map(([name]) => name);
+  const wanted = [address.get("sort"), "mask_score", "mask_quality"];
+  return wanted.find((name) => names.includes(name)) ?? names[0];
+}
 
 /** The filters' part of a question to /lab/runs/{run}/labels. */
 export function filterQuestion() {
@@ -32,8 +31,10 @@ export function filterQuestion() {
     rule: address.getAll("rule"),
     kept: address.get("kept"),
     changed: address.get("changed"),
-    range: QUALITIES.map(([column]) => rangeOf(column)).filter((text) => text !== null),
-    sort: address.get("sort") ?? "mask_quality",
+    range: ranged()
+      .map(({ name }) => rangeOf(name))
+      .filter((text) => text !== null),
+    sort: sortColumn(),
     desc: address.get("desc") ?? "true",
   };
 }
@@ -47,6 +48,7 @@ const bounds = (column) => [...(address.get(column) ?? "").split(".."), "", ""].
 
 const change = (changes) => address.change({ ...changes, pg: null });
 
+/** `show()` fits them to the run: called often, it builds them anew only for other scores. */
 export function buildFilters() {
   const node = h("aside", { class: "side card", "aria-label": "Filters" });
   const build = () =>
@@ -58,8 +60,18 @@ export function buildFilters() {
       rangeFilter(),
       clearButton(build),
     );
-  build();
-  return node;
+  return { node, show: whenScoresChange(build) };
+}
+
+/** Calls `build` at first, and whenever the run in view has other scores than before. */
+function whenScoresChange(build) {
+  let shown = null;
+  return () => {
+    const now = JSON.stringify(session.run.scores);
+    if (now === shown) return;
+    shown = now;
+    build();
+  };
 }
 
 function group(title, ...content) {
@@ -132,7 +144,7 @@ function changedFilter() {
 function rangeFilter() {
   return group(
     "Scores between",
-    QUALITIES.map(([column, text, title]) => {
+    ranged().map(({ name: column, words: text, about: title }) => {
       const [low, high] = bounds(column);
       const input = (value, name) =>
         h("input", {
@@ -160,18 +172,16 @@ function clearButton(rebuild) {
       rule: null,
       kept: null,
       changed: null,
-      ...Object.fromEntries(QUALITIES.map(([column]) => [column, null])),
+      ...Object.fromEntries(ranged().map(({ name }) => [name, null])),
     });
     rebuild();
   };
   return h("button", { type: "button", class: "button", onclick: clear }, "Clear filters");
 }
 
-/** What to sort by, which end first, how to show and how many. */
+/** What to sort by, which end first, how to show and how many. `show()` as of the filters. */
 export function buildToolbar(onLook) {
-  const sort = select("Sort by", SORTS, address.get("sort") ?? "mask_quality", (value) =>
-    change({ sort: value }),
-  );
+  const sort = select("Sort by", [], "", (value) => change({ sort: value }));
   const order = segmented(
     "Order",
     [
@@ -203,7 +213,7 @@ export function buildToolbar(onLook) {
     address.get("size") ?? "24",
     (value) => change({ size: value }),
   );
-  return h(
+  const node = h(
     "div",
     { class: "toolbar" },
     h("label", { class: "field" }, h("span", {}, "Sort by"), sort),
@@ -211,4 +221,5 @@ export function buildToolbar(onLook) {
     look,
     size,
   );
+  return { node, show: () => setOptions(sort, sorts(), sortColumn()) };
 }

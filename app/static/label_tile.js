@@ -5,12 +5,15 @@ import { h } from "./dom.js";
 import { pictureUrl } from "./http.js";
 import { describe, kindOf } from "./kinds.js";
 import { className } from "./session.js";
-import { score } from "./text.js";
+import { count, score } from "./text.js";
 
 const TILE_SIDE = 640;
 
-/** A button with a canvas; `whole` shows the entire image instead of a crop. */
-export function labelTile(run, label, image, { whole = false, small = false, onOpen }) {
+/**
+ * A button with a canvas; `whole` shows the entire image instead of a crop, `scores` (of the run)
+ * are the numbers under it; `small` leaves all but class and verdict out.
+ */
+export function labelTile(run, label, image, { whole = false, small = false, scores, onOpen }) {
   const canvas = h("canvas", { "aria-hidden": "true" });
   const tile = h(
     "button",
@@ -22,7 +25,7 @@ export function labelTile(run, label, image, { whole = false, small = false, onO
       onclick: () => onOpen(label, tile),
     },
     canvas,
-    small ? shortCaption(label) : caption(label, image),
+    small ? shortCaption(label) : caption(label, image, scores),
   );
   tile.draw = () => paint(canvas, run, label, image, whole);
   return tile;
@@ -43,6 +46,19 @@ async function paint(canvas, run, label, image, whole) {
     canvas.title = `This image cannot be shown: ${problem.message}`;
   }
 }
+
+/** The numbers of a tile: two that say most of this run's labels, and what they are sorted by. */
+export function tileScores(scores, sort) {
+  const isBoxed = scores.some((one) => one.name === "target_iou");
+  const names = isBoxed ? ["mask_score", "target_iou", sort] : ["mask_quality", "class_quality", sort];
+  return [...new Set(names)]
+    .map((name) => scores.find((one) => one.name === name))
+    .filter((one) => one !== undefined);
+}
+
+/** A score as text: "0.87", or "3" of what is counted. */
+export const scoreText = ({ name, is_share }, label) =>
+  is_share || name === "weight" ? score(label[name]) : count(label[name]);
 
 export function classText(label) {
   if (label.label === label.label_before) return [className(label.label)];
@@ -66,7 +82,7 @@ export function verdict(label) {
   );
 }
 
-function caption(label, image) {
+function caption(label, image, scores) {
   return h(
     "span",
     { class: "caption" },
@@ -74,7 +90,7 @@ function caption(label, image) {
     h(
       "span",
       { class: "num hint" },
-      `mask ${score(label.mask_quality)} · class ${score(label.class_quality)}`,
+      scores.map((one) => `${one.short} ${scoreText(one, label)}`).join(" · "),
     ),
     verdict(label),
     label.kept

@@ -4,8 +4,8 @@ import * as address from "./address.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, runPath } from "./http.js";
 import { kindLegend } from "./kinds.js";
-import { buildFilters, buildToolbar, filterQuestion } from "./label_filters.js";
-import { drawTiles, labelTile } from "./label_tile.js";
+import { buildFilters, buildToolbar, filterQuestion, sortColumn } from "./label_filters.js";
+import { drawTiles, labelTile, tileScores } from "./label_tile.js";
 import { missingRun, noLabels, notice } from "./notices.js";
 import { following, listen, session, windowQuestion } from "./session.js";
 import { count, plural } from "./text.js";
@@ -24,7 +24,6 @@ export function mount(element) {
   };
   page.update = latestOnly((signal) => update(page, signal));
   element.append(page.empty, page.node);
-  page.toolbar.append(buildToolbar(() => showRows(page)));
   listen((reason) => {
     if (reason === "news" && (!following() || viewer.isOpen())) return;
     page.update();
@@ -40,11 +39,12 @@ function buildPage() {
     tally: h("span", { class: "hint", id: "labels-tally" }),
     gallery: h("div", { class: "gallery", id: "gallery" }),
     pager: h("div", { class: "pager" }),
-    toolbar: h("div", {}),
+    filters: buildFilters(),
     tiles: [],
     answer: null,
     current: null,
   };
+  page.toolbar = buildToolbar(() => showRows(page));
   const intro =
     "Each tile is one thing the teacher believed to see. A solid, filled mask was kept and taught to the student; a dashed one was dropped. The colour says how right it was, judged afterwards by truth that training never sees.";
   page.node = h(
@@ -61,8 +61,8 @@ function buildPage() {
     h(
       "div",
       { class: "with-side" },
-      buildFilters(),
-      h("div", { class: "rows" }, page.toolbar, page.gallery, page.pager),
+      page.filters.node,
+      h("div", { class: "rows" }, page.toolbar.node, page.gallery, page.pager),
     ),
   );
   page.node.hidden = true;
@@ -89,6 +89,8 @@ async function update(page, signal) {
   fill(page.empty, missing);
   page.node.hidden = missing !== null;
   if (missing) return;
+  page.filters.show();
+  page.toolbar.show();
   page.gallery.classList.add("busy");
   const question = {
     ...windowQuestion(),
@@ -121,7 +123,8 @@ function openFromAddress(page) {
 function showRows(page) {
   const { answer } = page;
   if (!answer) return;
-  const options = { whole: address.get("look") === "whole", onOpen: page.open };
+  const whole = address.get("look") === "whole";
+  const options = { whole, scores: tileScores(session.run.scores, sortColumn()), onOpen: page.open };
   page.tiles = answer.rows.map((label) =>
     labelTile(session.run.run_id, label, answer.images[label.image_id], options),
   );

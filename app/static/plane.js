@@ -20,19 +20,20 @@ export class Plane {
   constructor(canvas, onPick) {
     this.canvas = canvas;
     this.field = document.createElement("canvas");
-    this.origin = { classIndex: 0, maskIndex: 0 };
+    this.origin = { xIndex: 0, yIndex: 0 };
+    this.titles = ["", ""];
     this.#listen(onPick);
   }
 
-  /** values: 101 * 101, class index major. Colours run from the lowest to the highest value. */
+  /** values: 101 * 101, x index major. Colours run from the lowest to the highest value. */
   setField(values, origin, { root = false } = {}) {
     this.origin = origin;
     const finite = values.filter(Number.isFinite);
     this.low = finite.length ? finite.reduce((a, b) => Math.min(a, b)) : 0;
     this.high = finite.length ? finite.reduce((a, b) => Math.max(a, b)) : 1;
     this.root = root;
-    this.field.width = SIDE - origin.classIndex;
-    this.field.height = SIDE - origin.maskIndex;
+    this.field.width = SIDE - origin.xIndex;
+    this.field.height = SIDE - origin.yIndex;
     this.field.getContext("2d").putImageData(this.#image(values), 0, 0);
   }
 
@@ -41,7 +42,7 @@ export class Plane {
     const image = new ImageData(width, height);
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1) {
-        const value = values[(this.origin.classIndex + x) * SIDE + SIDE - 1 - y];
+        const value = values[(this.origin.xIndex + x) * SIDE + SIDE - 1 - y];
         if (Number.isFinite(value))
           image.data.set([...this.shade(value), 255], 4 * (y * width + x));
       }
@@ -54,7 +55,7 @@ export class Plane {
     return ramp(this.root ? Math.sqrt(Math.max(0, share)) : share);
   }
 
-  /** points: [{classIndex, maskIndex, shape, tint}], curves: [{coupledIndex, tint, dash}]. */
+  /** points: [{xIndex, yIndex, shape, tint}], curves: [{coupledIndex, tint, dash}]. */
   paint(points, curves) {
     const size = fitCanvas(this.canvas);
     if (size.width === 0) return;
@@ -90,24 +91,24 @@ export class Plane {
     context.fillStyle = colour("soft");
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "center";
-    for (let index = this.origin.classIndex; index < SIDE; index += 10)
+    for (let index = this.origin.xIndex; index < SIDE; index += 10)
       context.fillText((index / 100).toFixed(1), this.#x(index), y + height + 16);
-    context.fillText("class threshold →", x + width / 2, y + height + 34);
+    context.fillText(`${this.titles[0]} →`, x + width / 2, y + height + 34);
     context.textAlign = "right";
-    for (let index = this.origin.maskIndex; index < SIDE; index += 10)
+    for (let index = this.origin.yIndex; index < SIDE; index += 10)
       context.fillText((index / 100).toFixed(1), x - 7, this.#y(index) + 4);
     context.save();
     context.translate(13, y + height / 2);
     context.rotate(-Math.PI / 2);
     context.textAlign = "center";
-    context.fillText("mask threshold →", 0, 0);
+    context.fillText(`${this.titles[1]} →`, 0, 0);
     context.restore();
   }
 
-  /** Where class × mask equals a threshold. */
+  /** Where the product of both scores equals a threshold. */
   #paintCurve(context, { coupledIndex, tint, dash = [] }) {
     context.beginPath();
-    for (let index = Math.max(1, this.origin.classIndex); index <= SIDE - 1; index += 0.5) {
+    for (let index = Math.max(1, this.origin.xIndex); index <= SIDE - 1; index += 0.5) {
       context.lineTo(this.#x(index), this.#y(Math.min(140, (coupledIndex / index) * 100)));
     }
     context.setLineDash(dash);
@@ -115,24 +116,24 @@ export class Plane {
     context.setLineDash([]);
   }
 
-  #x(classIndex) {
-    const cells = SIDE - this.origin.classIndex;
-    return this.box.x + ((classIndex - this.origin.classIndex + 0.5) / cells) * this.box.width;
+  #x(xIndex) {
+    const cells = SIDE - this.origin.xIndex;
+    return this.box.x + ((xIndex - this.origin.xIndex + 0.5) / cells) * this.box.width;
   }
 
-  #y(maskIndex) {
-    const cells = SIDE - this.origin.maskIndex;
+  #y(yIndex) {
+    const cells = SIDE - this.origin.yIndex;
     return (
       this.box.y +
       this.box.height -
-      ((maskIndex - this.origin.maskIndex + 0.5) / cells) * this.box.height
+      ((yIndex - this.origin.yIndex + 0.5) / cells) * this.box.height
     );
   }
 
-  #place({ classIndex, maskIndex }) {
+  #place({ xIndex, yIndex }) {
     return {
-      x: this.#x(Math.max(classIndex, this.origin.classIndex)),
-      y: this.#y(Math.max(maskIndex, this.origin.maskIndex)),
+      x: this.#x(Math.max(xIndex, this.origin.xIndex)),
+      y: this.#y(Math.max(yIndex, this.origin.yIndex)),
     };
   }
 
@@ -155,14 +156,14 @@ export class Plane {
     const index = (share, low) =>
       Math.round(Math.min(SIDE - 1, Math.max(low, low + share * (SIDE - low) - 0.5)));
     return {
-      classIndex: index(across, this.origin.classIndex),
-      maskIndex: index(up, this.origin.maskIndex),
+      xIndex: index(across, this.origin.xIndex),
+      yIndex: index(up, this.origin.yIndex),
     };
   }
 
   /** The scale under the plane as text: what dark and bright mean. */
   scale(metric) {
-    const text = metric === "kept" ? count : metric === "f1" ? score : percent;
+    const text = metric === "kept" ? count : ["f1", "iou"].includes(metric) ? score : percent;
     return {
       low: text(this.low),
       high: text(this.high),

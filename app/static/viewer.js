@@ -3,9 +3,9 @@
 import { drawView, loadImage, wholeImage } from "./drawing.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, pictureUrl, runPath } from "./http.js";
-import { classText, maskNote, SEEN_WORDS, verdict } from "./label_tile.js";
+import { classText, maskNote, scoreText, SEEN_WORDS, verdict } from "./label_tile.js";
 import { kindOf } from "./kinds.js";
-import { className } from "./session.js";
+import { className, session } from "./session.js";
 import { count, isNumber, plural, score } from "./text.js";
 
 const LARGE_SIDE = 1600;
@@ -185,29 +185,11 @@ function entry(label, onPick) {
   );
 }
 
-/** What only masks made from boxes have. */
-const BOX_SCORES = [
-  ["target_iou", "IoU with its own object"],
-  ["mask_score", "mask score"],
-  ["box_score", "box score"],
-  ["pixel_score", "pixel score"],
-  ["depth_score", "depth score"],
-  ["match_score", "match score"],
-  ["semantic_score", "semantic map"],
-  ["instance_score", "instance map"],
-];
-
+/** Every score that the label has, by its name; the true IoU comes last. */
 function scoresText(label) {
-  const parts = [
-    `mask ${score(label.mask_quality)}`,
-    `class ${score(label.class_quality)}`,
-    `product ${score(label.score)}`,
-  ];
-  if (isNumber(label.uncertainty)) parts.push(`uncertainty ${score(label.uncertainty)}`);
-  if (isNumber(label.true_iou)) parts.push(`true IoU ${score(label.true_iou)}`);
-  for (const [name, words] of BOX_SCORES) {
-    if (isNumber(label[name])) parts.push(`${words} ${score(label[name])}`);
-  }
+  const parts = session.run.scores
+    .filter((one) => isNumber(label[one.name]))
+    .map((one) => `${one.words} ${scoreText(one, label)}`);
   if (label.label !== label.label_before && isNumber(label.clip_after)) {
     parts.push(
       `CLIP ${score(label.clip_before)} for ${className(label.label_before)}, ${score(label.clip_after)} for ${className(label.label)}`,

@@ -2,13 +2,25 @@
 
 import * as address from "./address.js";
 import { fill, h, setText } from "./dom.js";
-import { f1, Histogram, kept, precision, recall } from "./histogram.js";
+import { f1, Histogram, kept, meanIou, precision, recall } from "./histogram.js";
 import { ask, runPath } from "./http.js";
 import { missingRun, noLabels } from "./notices.js";
 import { following, listen, session, windowQuestion } from "./session.js";
 import { count, percent, plural, score } from "./text.js";
-import { buildPage, syncSliders } from "./what_if_layout.js";
-import { counts, index, isCoupled, ownRule, PARAMETERS, startRule } from "./what_if_rules.js";
+import { buildPage, showAxes, syncSliders } from "./what_if_layout.js";
+import {
+  chooseAxes,
+  counts,
+  hasPaper,
+  index,
+  isClassAndMask,
+  isCoupled,
+  ownRule,
+  parameterOf,
+  parameters,
+  startRule,
+  withAxis,
+} from "./what_if_rules.js";
 import { sentence } from "./what_if_words.js";
 
 const WHITE = "#ffffff";
@@ -20,7 +32,8 @@ export function mount(element) {
     histogram: null,
     now: null,
     then: null,
-    metric: address.get("metric") ?? "f1",
+    axes: null,
+    metric: null,
     coupled: false,
     ruleOf: null,
     best: null,
@@ -36,11 +49,17 @@ export function mount(element) {
       show(view, page);
     },
     onReset: () => {
-      address.change({ mode: null, cq: null, mq: null, cp: null });
+      address.change({ mode: null, ...noThresholds(view.axes) });
       chooseRule(view);
       syncSliders(view, page);
       show(view, page);
       page.moving.refresh(view);
+    },
+    onAxis: (side, name) => {
+      const names = withAxis(view.axes, name, side);
+      const gone = [view.axes.x, view.axes.y].filter((one) => !Object.values(names).includes(one.name));
+      const stale = Object.fromEntries(gone.map((one) => [parameterOf(one.name), null]));
+      address.change({ ...names, ...stale, cp: null });
     },
     onMode: (mode) => {
       address.change({ mode });
@@ -73,7 +92,8 @@ async function update(view, page) {
   fill(page.empty, missing);
   page.node.hidden = missing !== null;
   if (missing) return;
-  const question = windowQuestion();
+  const axes = chooseAxes(session.run, address.get("x"), address.get("y"));
+  const question = { ...windowQuestion(), x: axes.x.name, y: axes.y.name };
   const asked = JSON.stringify([session.run.run_id, question]);
   if (view.asked === asked) return;
   view.asked = asked;
@@ -81,12 +101,23 @@ async function update(view, page) {
   if (view.asked !== asked) return;
   view.histogram = new Histogram(answer);
   view.best = view.histogram.bestF1();
+  view.axes = axes;
+  view.metric = chooseMetric(view.histogram, address.get("metric"));
   setText(page.tally, tallyText(answer));
-  if (view.ruleOf !== session.run.run_id) chooseRule(view);
+  showAxes(view, page, session.run);
+  const ruleOf = [session.run.run_id, axes.x.name, axes.y.name].join();
+  if (view.ruleOf !== ruleOf) chooseRule(view);
+  view.ruleOf = ruleOf;
   syncSliders(view, page);
   setField(view, page);
   show(view, page);
   page.moving.refresh(view);
+}
+
+/** What colours show: for masks made from boxes how well they fit, unless another is asked for. */
+function chooseMetric({ hasIou }, asked) {
+  if (asked === null) return hasIou ? "iou" : "f1";
+  return asked === "iou" && !hasIou ? "f1" : asked;
 }
 
 function tallyText({ labels, truths, window }) {
@@ -97,20 +128,21 @@ function tallyText({ labels, truths, window }) {
 /** The rule of the run, and that of the URL (where the run's own begins when it names none). */
 function chooseRule(view) {
   const { thresholds } = session.run;
-  view.now = ownRule(thresholds);
+  view.now = ownRule(thresholds, view.axes);
   view.coupled = (address.get("mode") ?? (isCoupled(view.now) ? "coupled" : "pair")) === "coupled";
-  const start = startRule(thresholds, view.coupled);
-  const fromAddress = ([name, value]) => [
-    name,
-    index(address.getNumber(PARAMETERS[name], value / 100)),
-  ];
+  const start = startRule(thresholds, view.axes, view.coupled);
+  const names = parameters(view.axes);
+  const fromAddress = ([name, value]) => [name, index(address.getNumber(names[name], value / 100))];
   view.then = Object.fromEntries(Object.entries(start).map(fromAddress));
-  view.ruleOf = session.run.run_id;
 }
+
+const noThresholds = (axes) =>
+  Object.fromEntries(Object.values(parameters(axes)).map((name) => [name, null]));
 
 const read = (view) => (rule) => counts(view.histogram, rule);
 
 function setField(view, page) {
+  page.plane.titles = [view.axes.x, view.axes.y].map((one) => `${one.short} threshold`);
   page.plane.setField(view.histogram.plane(view.metric), view.histogram.firstLoss(), {
     root: view.metric === "kept",
   });
@@ -143,28 +175,24 @@ function show(view, page) {
     ),
   );
   page.numbers.f1(...share((kinds) => f1(kinds, histogram.truths), score));
+  page.numbers.iou(...share(meanIou, score));
   page.stacks.show(before, after);
   page.sliders.forEach((slider) => setText(slider.output, (slider.input.value / 100).toFixed(2)));
-  setText(page.sentence, sentence(now, then, read(view)));
+  setText(page.sentence, sentence(now, then, read(view), view.axes));
 }
 
 function points(view) {
-  const { paper, thresholds } = session.run;
-  const own = {
-    classIndex: index(thresholds.class_quality),
-    maskIndex: index(thresholds.mask_quality),
-    shape: "circle",
-    tint: WHITE,
-  };
+  const { paper } = session.run;
+  const { x, y } = view.axes;
   return [
-    {
-      classIndex: index(paper.class_quality),
-      maskIndex: index(paper.mask_quality),
+    hasPaper(view.axes, session.run) && {
+      xIndex: index(paper[x.name]),
+      yIndex: index(paper[y.name]),
       shape: "diamond",
       tint: PAPER,
     },
     view.best && { ...view.best, shape: "star", tint: BEST },
-    thresholds.kind === "coupled" ? null : own,
+    isCoupled(view.now) ? null : { ...view.now, shape: "circle", tint: WHITE },
     view.coupled ? null : { ...view.then, shape: "cross", tint: WHITE },
   ].filter(Boolean);
 }
@@ -172,17 +200,19 @@ function points(view) {
 function curves(view) {
   const { thresholds } = session.run;
   const own =
-    thresholds.coupled > 0
+    thresholds.coupled > 0 && isClassAndMask(view.axes)
       ? [{ coupledIndex: index(thresholds.coupled), tint: WHITE, dash: [7, 5] }]
       : [];
   return view.coupled ? [...own, { coupledIndex: view.then.coupledIndex, tint: WHITE }] : own;
 }
 
 function release(view, page) {
-  const start = startRule(session.run.thresholds, view.coupled);
+  const start = startRule(session.run.thresholds, view.axes, view.coupled);
   const text = (name) =>
     view.then[name] === start[name] ? null : (view.then[name] / 100).toFixed(2);
-  const names = Object.keys(view.then);
-  address.change(Object.fromEntries(names.map((name) => [PARAMETERS[name], text(name)])));
+  const names = parameters(view.axes);
+  address.change(
+    Object.fromEntries(Object.keys(view.then).map((name) => [names[name], text(name)])),
+  );
   page.moving.refresh(view);
 }

@@ -1,11 +1,13 @@
 // How the What-if page is laid out; what_if.js says what its parts show.
 
-import { h, segmented, select, setText } from "./dom.js";
+import { h, segmented, select, setOptions, setText } from "./dom.js";
 import { ERROR_KINDS } from "./kinds.js";
 import { Plane } from "./plane.js";
 import { buildMoving } from "./what_if_moving.js";
+import { hasPaper } from "./what_if_rules.js";
 import { buildStack } from "./what_if_stack.js";
 
+const IOU_METRIC = ["iou", "Mean true IoU of what is kept"];
 const METRICS = [
   ["f1", "F1: right and complete"],
   ["precision", "Precision: share that is right"],
@@ -17,7 +19,7 @@ const METRICS = [
  * The parts of the page and the node that holds them. `view` is what the sliders move;
  * the callbacks say that it moved, that it was let go, and that another metric or rule is wanted.
  */
-export function buildPage(view, { onDrag, onRelease, onMetric, onMode, onReset }) {
+export function buildPage(view, { onDrag, onRelease, onMetric, onAxis, onMode, onReset }) {
   const page = {
     empty: h("div", {}),
     tally: h("span", { class: "hint", id: "what-if-tally" }),
@@ -33,9 +35,9 @@ export function buildPage(view, { onDrag, onRelease, onMetric, onMode, onReset }
     if (done) onRelease();
   });
   page.sliders = [
-    slider("classIndex", "Class quality ≥", "class-slider"),
-    slider("maskIndex", "Mask quality ≥", "mask-slider"),
-    slider("coupledIndex", "Class × mask ≥", "coupled-slider"),
+    slider("xIndex", "x-slider"),
+    slider("yIndex", "y-slider"),
+    slider("coupledIndex", "coupled-slider"),
   ];
   for (const { input, name } of page.sliders) {
     input.addEventListener("input", () => {
@@ -53,16 +55,29 @@ export function buildPage(view, { onDrag, onRelease, onMetric, onMode, onReset }
     "pair",
     onMode,
   );
-  const metric = select("Colour shows", METRICS, view.metric, onMetric);
+  page.metric = select("Colour shows", METRICS, "f1", onMetric);
+  page.axes = {
+    x: select("Score across the plane", [], "", (name) => onAxis("x", name)),
+    y: select("Score up the plane", [], "", (name) => onAxis("y", name)),
+  };
+  page.axisFields = h(
+    "span",
+    { class: "toolbar", id: "what-if-axes" },
+    field("Across", page.axes.x),
+    field("Up", page.axes.y),
+  );
+  page.marks = marks();
   page.numbers = numbers();
   page.stacks = buildStack();
   page.moving = buildMoving();
-  page.node = layout(page, canvas, metric, onReset);
+  page.node = layout(page, canvas, onReset);
   page.node.hidden = true;
   return page;
 }
 
-function layout(page, canvas, metric, reset) {
+const field = (text, control) => h("label", { class: "field" }, h("span", {}, text), control);
+
+function layout(page, canvas, reset) {
   const intro =
     "A pseudo-label teaches the student only if the teacher is sure enough of its class and of its mask. Lower a threshold: more labels are kept, and more of them are wrong. Nothing is retrained here; the answer comes from labels that were recorded.";
   return h(
@@ -84,11 +99,12 @@ function layout(page, canvas, metric, reset) {
         h(
           "div",
           { class: "toolbar" },
-          h("label", { class: "field" }, h("span", {}, "Colour shows"), metric),
+          page.axisFields,
+          field("Colour shows", page.metric),
           h("span", { class: "legend" }, h("span", {}, page.scale)),
         ),
         h("div", { class: "plane" }, canvas),
-        marks(),
+        page.marks.node,
       ),
       h(
         "div",
@@ -116,27 +132,48 @@ function layout(page, canvas, metric, reset) {
 
 function marks() {
   const mark = (sign, text) => h("span", {}, `${sign} ${text}`);
-  return h(
+  const paper = mark("◇", "the PL-DC paper (0.85, 0.90)");
+  const node = h(
     "div",
     { class: "marks" },
     mark("+", "your sliders"),
     mark("○", "this run"),
     mark("☆", "best F1, in hindsight"),
-    mark("◇", "the PL-DC paper (0.85, 0.90)"),
+    paper,
     mark("╌", "one threshold on the product"),
   );
+  return { node, paper };
 }
 
-function slider(name, text, id) {
-  const input = h("input", { type: "range", min: 0, max: 100, step: 1, id, "aria-label": text });
+function slider(name, id) {
+  const input = h("input", { type: "range", min: 0, max: 100, step: 1, id });
+  const label = h("label", { for: id });
   const output = h("output", { for: id });
-  return {
-    name,
-    input,
-    output,
-    row: h("div", { class: "slider-row" }, h("label", { for: id }, text), input, output),
-  };
+  return { name, input, label, output, row: h("div", { class: "slider-row" }, label, input, output) };
 }
+
+/** Name the scores of the plane everywhere, and offer those that the run has. */
+export function showAxes(view, page, run) {
+  const { x, y } = view.axes;
+  const scores = run.scores.filter((one) => one.is_axis);
+  for (const side of ["x", "y"]) {
+    const options = scores.map((one) => [one.name, one.words]);
+    setOptions(page.axes[side], options, view.axes[side].name);
+    page.axes[side].title = view.axes[side].about;
+  }
+  page.axisFields.hidden = scores.length < 3;
+  page.marks.paper.hidden = !hasPaper(view.axes, run);
+  const texts = [capital(x.words), capital(y.words), capital(`${x.short} × ${y.short}`)];
+  page.sliders.forEach(({ input, label, name }, at) => {
+    setText(label, `${texts[at]} ≥`);
+    label.title = { xIndex: x.about, yIndex: y.about }[name] ?? "The product of both";
+    input.setAttribute("aria-label", `${texts[at]} ≥`);
+  });
+  setOptions(page.metric, view.histogram.hasIou ? [IOU_METRIC, ...METRICS] : METRICS, view.metric);
+  page.numbers.iouPart.hidden = !view.histogram.hasIou;
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 function numbers() {
   const part = (id, label, hint) => ({
@@ -158,6 +195,11 @@ function numbers() {
       "True objects with a right kept label; for one class: of the objects that any candidate finds",
     ),
     f1: part("f1", "F1", "Harmonic mean of precision and recall, 0 to 1"),
+    iou: part(
+      "iou",
+      "mean true IoU",
+      "How well the kept masks fit the hidden masks of their own objects, 0 to 1",
+    ),
   };
   const put =
     ({ big, delta }) =>
@@ -165,15 +207,12 @@ function numbers() {
       setText(big, text);
       setText(delta, was);
     };
-  const node = h(
-    "div",
-    { class: "numbers" },
-    Object.values(parts).map(({ big, delta, label, hint }) =>
-      h("div", { title: hint }, h("div", { class: "label" }, label), big, delta),
-    ),
+  const cells = Object.values(parts).map(({ big, delta, label, hint }) =>
+    h("div", { title: hint }, h("div", { class: "label" }, label), big, delta),
   );
   return {
-    node,
+    node: h("div", { class: "numbers" }, cells),
+    iouPart: cells.at(-1),
     ...Object.fromEntries(Object.entries(parts).map(([name, one]) => [name, put(one)])),
   };
 }

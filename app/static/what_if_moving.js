@@ -18,6 +18,8 @@ export function buildMoving() {
   const refresh = async (view) => {
     const question = {
       ...windowQuestion(),
+      x: view.axes.x.name,
+      y: view.axes.y.name,
       ...ruleQuestion("from", view.now),
       ...ruleQuestion("to", view.then),
     };

@@ -1,20 +1,27 @@
 // What a change of thresholds would do, as a sentence. Pure.
 
-import { judged, kept, minus, precision } from "./histogram.js";
-import { count, percent, plural } from "./text.js";
+import { judged, kept, meanIou, minus, precision } from "./histogram.js";
+import { count, isNumber, percent, plural, score } from "./text.js";
 import { isCoupled, same, sameForm } from "./what_if_rules.js";
 
 const at = (index) => (index / 100).toFixed(2);
 
-/** now, then: rules (what_if_rules.js). `read` gives the counts that a rule keeps. */
-export function sentence(now, then, read) {
+/** now, then: rules (what_if_rules.js) on `axes`. `read` gives the counts that a rule keeps. */
+export function sentence(now, then, read, axes) {
   if (same(now, then))
     return "These are the thresholds of this run. Move a slider, or click in the plane, to see what others would have kept.";
-  if (!sameForm(now, then)) return contrast(then, read(now), read(then));
+  if (!sameForm(now, then)) return contrast(then, read(now), read(then), axes);
   const both = read(meet(now, then));
   const enter = minus(read(then), both);
   const leave = minus(read(now), both);
-  return `${capital(movement(now, then))} would ${effect(enter, leave)}.`;
+  return `${capital(movement(now, then, axes))} would ${effect(enter, leave)}.${fit(read(now), read(then))}`;
+}
+
+/** How well all that is kept would fit, where masks were made from boxes. */
+function fit(before, after) {
+  const [was, would] = [score(meanIou(before)), score(meanIou(after))];
+  if (!isNumber(meanIou(before)) || !isNumber(meanIou(after)) || was === would) return "";
+  return ` The mean true IoU of what is kept would ${meanIou(after) > meanIou(before) ? "rise" : "fall"} from ${was} to ${would}.`;
 }
 
 /** The pair that both would pass: the higher of each. */
@@ -23,25 +30,24 @@ export function meet(a, b) {
 }
 
 /** Two rules of different kind have no threshold in common that was raised or lowered. */
-function contrast(then, before, after) {
+function contrast(then, before, after, { x, y }) {
   const rule = isCoupled(then)
-    ? `class × mask is at least ${at(then.coupledIndex)}`
-    : `class is at least ${at(then.classIndex)} and mask at least ${at(then.maskIndex)}`;
+    ? `${x.short} × ${y.short} is at least ${at(then.coupledIndex)}`
+    : `${x.short} is at least ${at(then.xIndex)} and ${y.short} at least ${at(then.yIndex)}`;
   return `Keeping labels whose ${rule} would keep ${plural(kept(after), "label")}${rightness(after)}; this run keeps ${count(kept(before))}${rightness(before)}.`;
 }
 
-const NAMES = {
-  classIndex: "class threshold",
-  maskIndex: "mask threshold",
-  coupledIndex: "threshold on class × mask",
-};
-
-function movement(now, then) {
+function movement(now, then, { x, y }) {
+  const names = {
+    xIndex: `${x.short} threshold`,
+    yIndex: `${y.short} threshold`,
+    coupledIndex: `threshold on ${x.short} × ${y.short}`,
+  };
   const moves = Object.keys(now).filter((name) => now[name] !== then[name]);
   return moves
     .map(
       (name) =>
-        `${then[name] < now[name] ? "lowering" : "raising"} the ${NAMES[name]} from ${at(now[name])} to ${at(then[name])}`,
+        `${then[name] < now[name] ? "lowering" : "raising"} the ${names[name]} from ${at(now[name])} to ${at(then[name])}`,
     )
     .join(" and ");
 }
@@ -54,8 +60,13 @@ function effect(enter, leave) {
   return `let in ${plural(more, "label")}${rightness(enter)}, and drop ${count(fewer)}${rightness(leave)}`;
 }
 
-/** Newly found objects can be fewer than correct labels; a share is only told when it is known. */
+/**
+ * Newly found objects can be fewer than correct labels; a share is only told when it is known. Of
+ * masks made from boxes nearly all are right: there it is told how well they fit.
+ */
 function rightness(counts) {
+  if (isNumber(meanIou(counts)))
+    return `, with a ${counts.known === 1 ? "" : "mean "}true IoU of ${score(meanIou(counts))}`;
   if (judged(counts) <= 0) return "";
   const share = Math.min(1, Math.max(0, precision(counts)));
   return judged(counts) === 1

@@ -44,8 +44,8 @@ class Answer:
     recall: float
     """Found / truths; NaN without truths."""
     kinds: Mapping[ErrorKind, int]
-    mean_true_iou: float = float("nan")
-    """Of the kept masks whose own truth is known; NaN without any, or where nobody asked."""
+    mean_true_iou: float | None = None
+    """Of the kept masks whose own truth is known, NaN without any; None = not asked for."""
 
     @property
     def duplicates(self) -> int:
@@ -182,7 +182,7 @@ class CoupledHistogram:
         return _arrays(self.cumulative, self.num_truths)
 
 
-def answer(counts: Counts, num_truths: int, mean_true_iou: float = float("nan")) -> Answer:
+def answer(counts: Counts, num_truths: int, mean_true_iou: float | None = None) -> Answer:
     """Read one column of planes, (8,)."""
     kinds = {kind: int(counts[kind]) for kind in ErrorKind}
     correct, found = kinds[ErrorKind.COR], int(counts[FOUND])
@@ -248,8 +248,8 @@ def _first_hits(where: IntArray, truths: IntArray) -> IntArray:
     return outer - np.bincount(corner, minlength=SIDE**2)
 
 
-def _iou_at(ious: IouSums | None, at: tuple[int, ...]) -> float:
-    return float("nan") if ious is None else ious.mean_at(*at)
+def _iou_at(ious: IouSums | None, at: tuple[int, ...]) -> float | None:
+    return None if ious is None else ious.mean_at(*at)
 
 
 def _check_columns(kinds: IntArray, **columns: NDArray[np.generic]) -> None:

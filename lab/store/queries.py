@@ -41,6 +41,7 @@ from lab.store.scalar_queries import (
     scalar_series,
     step_summaries,
 )
+from lab.store.score_queries import recorded_scores
 
 __all__ = [
     "LABEL_COLUMNS",
@@ -72,6 +73,7 @@ __all__ = [
     "last_summaries",
     "latest_scalars",
     "list_runs",
+    "recorded_scores",
     "run_origin",
     "scalar_names",
     "scalar_series",

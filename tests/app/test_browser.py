@@ -71,7 +71,7 @@ def test_a_link_opens_the_label_it_names(page: Page) -> None:
 
 def test_moving_a_threshold_asks_nobody_and_changes_everything(page: Page, watch: Watch) -> None:
     page.goto("/what-if?run=teacher&span=0")
-    slider = page.locator("#mask-slider")
+    slider = page.locator("#y-slider")
     expect(slider).to_have_value("80")
     expect(page.locator("#what-if-sentence")).to_contain_text("thresholds of this run")
     kept = int(page.locator("#what-if-kept").inner_text().replace(",", ""))

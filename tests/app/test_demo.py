@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.axes import Points
 from app.candidates import Candidates, truth_numbers
 from app.commands.demo import equal_recall_in_words
 from app.demo import CONTINUATIONS, SUPERVISED, plan_demo
@@ -28,10 +29,9 @@ def double(recall: float) -> Answer:
 
 def single() -> Candidates:
     """Class qualities 0.9, 0.7, 0.5, 0.3 for truth 1, nothing, truth 2, truth 3; 4 truths."""
+    quality = np.array([0.9, 0.7, 0.5, 0.3], np.float32)
     return Candidates(
-        class_quality=np.array([0.9, 0.7, 0.5, 0.3], np.float32),
-        mask_quality=np.ones(4, np.float32),
-        score=np.array([0.9, 0.7, 0.5, 0.3], np.float32),
+        points=Points(quality, np.ones(4, np.float32), quality),
         kinds=np.array([ErrorKind.COR, ErrorKind.BG, ErrorKind.COR, ErrorKind.COR]),
         duplicates=np.zeros(4, bool),
         truths=np.array([1, -1, 2, 3]),

@@ -230,7 +230,7 @@ def test_the_threshold_plane_agrees_with_a_count_of_the_labels(
 
 def test_what_enters_and_leaves_is_what_lies_between_the_thresholds(client: TestClient) -> None:
     question = {
-        "span": 0, "from_class": 0.7, "from_mask": 0.8, "to_class": 0.7, "to_mask": 0.6, "size": 5
+        "span": 0, "from_x": 0.7, "from_y": 0.8, "to_x": 0.7, "to_y": 0.6, "size": 5
     }  # fmt: skip
     answer = client.get("/lab/runs/teacher/moving", params=question).json()
     plane = np.array(
@@ -244,7 +244,7 @@ def test_what_enters_and_leaves_is_what_lies_between_the_thresholds(client: Test
 
 
 def test_a_pair_of_thresholds_can_give_way_to_one_on_the_product(client: TestClient) -> None:
-    pair = {"span": 0, "from_class": 0.7, "from_mask": 0.8}
+    pair = {"span": 0, "from_x": 0.7, "from_y": 0.8}
     answer = client.get("/lab/runs/teacher/moving", params=pair | {"to_coupled": 0.6}).json()
 
     assert answer["enter"]["total"] > 0

@@ -138,16 +138,17 @@ def test_the_sentence_says_what_would_change(
         page,
         "what_if_words.js",
         """const pair = ([c, q]) =>
-          q === undefined ? { coupledIndex: c } : { classIndex: c, maskIndex: q };
-        const read = ({ coupledIndex, maskIndex }) => {
+          q === undefined ? { coupledIndex: c } : { xIndex: c, yIndex: q };
+        const read = ({ coupledIndex, yIndex }) => {
           if (coupledIndex) {
             return { cor: 15, found: 15, loc: 0, sim: 0, oth: 0, bg: 5, unknown: 0, ignored: 0 };
           }
-          const right = Math.round((100 - maskIndex) * 0.6);
-          return { cor: right, found: right, loc: 0, sim: 0, oth: 0, bg: 100 - maskIndex - right,
+          const right = Math.round((100 - yIndex) * 0.6);
+          return { cor: right, found: right, loc: 0, sim: 0, oth: 0, bg: 100 - yIndex - right,
                    unknown: 0, ignored: 0 };
         };
-        return m.sentence(pair(given[0]), pair(given[1]), read);""",
+        const axes = { x: { short: "class" }, y: { short: "mask" } };
+        return m.sentence(pair(given[0]), pair(given[1]), read, axes);""",
         [now, then],
     )
 

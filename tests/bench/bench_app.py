@@ -47,11 +47,11 @@ QUESTIONS = {
     "what-if of 100 steps": "/lab/runs/last/what-if?span=100",
     "what-if of all steps": "/lab/runs/last/what-if?span=0",
     "what enters and leaves, all steps": (
-        "/lab/runs/last/moving?span=0&from_class=.7&from_mask=.8&to_class=.7&to_mask=.6"
+        "/lab/runs/last/moving?span=0&from_x=.7&from_y=.8&to_x=.7&to_y=.6"
     ),
 }
 DRAG = """async () => {
-  const slider = document.querySelector("#mask-slider");
+  const slider = document.querySelector("#y-slider");
   const times = [];
   for (let value = 99; value >= 40; value -= 1) {
     slider.value = value;

@@ -200,7 +200,7 @@ def test_without_true_ious_there_is_no_mean():
         f32(0.9), f32(0.9), np.array([COR]), np.array([False]), num_truths=1
     )
 
-    assert math.isnan(histogram.ask(0.5, 0.5).mean_true_iou)
+    assert histogram.ask(0.5, 0.5).mean_true_iou is None
     assert np.isnan(histogram.plane("iou")).all()
 
 
