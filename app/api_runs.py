@@ -23,7 +23,6 @@ from app.thresholds import (
 )
 from lab.analysis.watch import run_alerts, standing_alerts
 from lab.datasets.records import ErrorKind, LabelSource
-from lab.store.errors import StoreMissing
 from lab.store.queries import (
     RunRow,
     StepSummary,
@@ -97,11 +96,9 @@ def router(root: Path) -> APIRouter:
 
 def overview(root: Path) -> dict[str, Any]:
     """All runs, newest first; `exists` is False while there is no store in `root`."""
-    try:
-        opened = Store.open(root, read_only=True)
-    except StoreMissing:
+    if not (root / "store.db").is_file():
         return {"root": str(root.absolute()), "exists": False, "runs": []}
-    with opened as store:
+    with Store.open(root, read_only=True) as store:
         alerts = standing_alerts(store)
         rows = [run_entry(row) | {"alerts": alerts.get(row.run_id, [])} for row in list_runs(store)]
     rows.sort(key=lambda row: row["created"], reverse=True)
