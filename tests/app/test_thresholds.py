@@ -12,6 +12,7 @@ MEASURED = {
     DropRule.MASK_QUALITY: 0.62,
     DropRule.COUPLED_SCORE: 0.5022,
     DropRule.MASK_AREA: 4.0,
+    DropRule.MATCH_SCORE: 0.7421,
 }
 
 
@@ -23,6 +24,7 @@ MEASURED = {
         (DropRule.MASK_QUALITY, 0.9, "mask quality 0.62 < 0.90"),
         (DropRule.COUPLED_SCORE, 0.7, "class × mask quality 0.50 < 0.70"),
         (DropRule.MASK_AREA, 5.0, "mask area 4 px ≤ 5 px"),
+        (DropRule.MATCH_SCORE, 0.8, "match score 0.74 < 0.80"),
     ],
 )
 def test_the_reason_names_the_rule_the_value_and_the_threshold(

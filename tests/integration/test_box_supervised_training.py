@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.train import main
-from lab.datasets.records import ErrorKind, LabelSource
+from lab.datasets.records import DropRule, ErrorKind, LabelSource
 from lab.store.queries import (
     LabelFilter,
     evaluations,
@@ -25,6 +25,14 @@ BOXTEACHER = {
     "name": "boxteacher",
     "min_box_iou": 0.05,
     "warmup_steps": 4,
+    "ema_decay": 0.9,
+    "box_loss": {"warmup_steps": 4, "bottom_rows": 0, "dilation": 1},
+}
+PSEUDO_DEPTH = {
+    "name": "pseudo_depth",
+    "distil_from": 4,
+    "min_box_iou": 0.05,
+    "match_threshold": 0.4,
     "ema_decay": 0.9,
     "box_loss": {"warmup_steps": 4, "bottom_rows": 0, "dilation": 1},
 }
@@ -70,3 +78,28 @@ def test_masks_that_are_sure_of_themselves_can_be_asked_for(trained):
 
     assert (columns["mask_score"] >= 0.01).all()
     np.testing.assert_array_equal(columns["mask_score"], columns["weight"])
+
+
+def test_a_teacher_of_the_last_steps_is_recorded_from_its_first_on(root):
+    with Store.open(root) as store:
+        run_id = create_run(store, tiny_config(PSEUDO_DEPTH, unlabeled_batch=0, eval_every=4))
+    assert main(["run", "--store", str(root), "--run-id", run_id]) == 0
+
+    with Store.open(root, read_only=True) as store:
+        page = find_labels(store, run_id, LabelFilter(), limit=500)
+        found = [(e.step, e.model) for e in evaluations(store, run_id)]
+        names = set(scalar_names(store, run_id))
+        assert get_run(store, run_id).status == "finished"
+        assert label_steps(store, run_id, LabelSource.PSEUDO).min() == 4
+        assert label_steps(store, run_id, LabelSource.PROBE_TEACHER).tolist() == [8]
+
+    assert sorted(found) == [(4, "student"), (8, "student"), (8, "teacher")]
+    assert {"loss/sup/depth", "loss/sup/consistency", "loss/unsup/dice"} <= names
+    assert page.total > 0
+    for row in page.rows:
+        assert 0 <= row.depth_score <= 1 and np.isnan(row.mask_score)
+        assert not np.isnan(row.match_score)
+        if row.rule == DropRule.MATCH_SCORE:
+            assert not row.kept and row.match_score <= 0.4
+        if row.kept:
+            assert row.match_score > 0.4 and row.weight == 1
