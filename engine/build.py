@@ -231,7 +231,7 @@ def _box_host(network: Segmenter, config: RunConfig) -> BoxHost:
         return network
     raise ConfigError(
         f"method {config.method.name}: host {config.host.name} cannot learn masks from boxes; "
-        'take host.name = "condinst"'
+        'take host.name = "condinst" or "mask2former"'
     )
 
 
