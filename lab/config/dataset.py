@@ -39,6 +39,9 @@ class ShapesConfig(Frozen):
     """Seed of the generator; other seeds give disjoint images."""
     family: Literal["main", "pretrain"] = "main"
     """Which set of classes: `pretrain` shares none with `main`."""
+    labels: Literal["class", "supercategory"] = "class"
+    """What is told of an object; its supercategory is far easier to learn, and leaves outlines as
+    what a method can be better at."""
     looks: LooksConfig = LooksConfig()
 
 

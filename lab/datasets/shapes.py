@@ -13,6 +13,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -31,6 +32,8 @@ Progress = Callable[[int, int], None]
 
 GENERATOR_VERSION = 3
 """Part of the directory's name: raise it when the same config must give other pictures."""
+LATER = {"looks": LooksConfig(), "labels": "class"}
+"""Keys of the config that are younger than the first datasets, with their defaults."""
 SPLITS = ("train", "val")
 
 
@@ -52,18 +55,23 @@ def make_shapes(
 def shapes_directory_name(config: ShapesConfig) -> str:
     """The name of the directory that holds exactly this config's images.
 
-    Usual looks are not part of it: they are what was drawn before there was a choice.
+    What came later is not part of it while it is as usual: that is what was drawn before there was
+    a choice.
     """
-    usual = {"looks"} if config.looks == LooksConfig() else None
+    usual = {name for name, value in LATER.items() if getattr(config, name) == value}
     told = f"{GENERATOR_VERSION}:{config.model_dump_json(exclude=usual)}"
     return f"shapes-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def shapes_categories(config: ShapesConfig) -> tuple[Category, ...]:
     """Categories of the config's family, ids from 1 in the order of their labels."""
+    classes = family_classes(config.family)
+    if config.labels == "supercategory":
+        names = dict.fromkeys(shape.supercategory for shape in classes)
+        return tuple(Category(index, name, name) for index, name in enumerate(names, start=1))
     return tuple(
         Category(index, shape.name, shape.supercategory)
-        for index, shape in enumerate(family_classes(config.family), start=1)
+        for index, shape in enumerate(classes, start=1)
     )
 
 
@@ -71,7 +79,16 @@ def shapes_scene(config: ShapesConfig, split: str, index: int) -> Scene:
     """Image `index` of a split ("train" or "val"), drawn anew. Every call gives the same."""
     family = ("main", "pretrain").index(config.family)
     rng = np.random.default_rng([config.seed, family, SPLITS.index(split), index])
-    return draw_scene(rng, family_classes(config.family), config.image_size, config.looks)
+    scene = draw_scene(rng, family_classes(config.family), config.image_size, config.looks)
+    return with_supercategories(scene, config) if config.labels == "supercategory" else scene
+
+
+def with_supercategories(scene: Scene, config: ShapesConfig) -> Scene:
+    """The same scene, where an object's label is that of its supercategory."""
+    names = [category.name for category in shapes_categories(config)]
+    of_class = [names.index(shape.supercategory) for shape in family_classes(config.family)]
+    objects = (replace(thing, label=of_class[thing.label]) for thing in scene.objects)
+    return replace(scene, objects=tuple(objects))
 
 
 def _generate(config: ShapesConfig, directory: Path, progress: Progress | None) -> None:

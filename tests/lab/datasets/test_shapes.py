@@ -160,6 +160,18 @@ def test_other_looks_have_a_directory_of_their_own(looks):
     assert shapes_scene(other, "train", 0).image.shape == (64, 64, 3)
 
 
+def test_labels_can_be_supercategories_of_the_same_pictures():
+    """Three classes each: 0 to 2 are round, 3 to 5 cornered, and so on."""
+    coarse = SMALL.model_copy(update={"labels": "supercategory"})
+
+    assert [c.name for c in shapes_categories(coarse)] == ["round", "cornered", "pointed", "lobed"]
+    assert shapes_directory_name(coarse) != shapes_directory_name(SMALL)
+    for index in range(6):
+        one, two = (shapes_scene(config, "train", index) for config in (SMALL, coarse))
+        np.testing.assert_array_equal(one.image, two.image)
+        assert [o.label // 3 for o in one.objects] == [o.label for o in two.objects]
+
+
 def test_every_object_can_have_low_contrast():
     """Faded to a quarter of their own colours at most, or the ground's but for a fifth."""
     for plan in plans(LooksConfig(low_contrast=1, twins=0)):
