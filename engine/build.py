@@ -11,6 +11,7 @@ from typing import Literal, assert_never
 import torch
 from torch import Tensor
 
+from engine import ranks
 from engine.box_host import BoxHost
 from engine.data.depth import warn_without_depth
 from engine.data.loading import EvalBatch, EvalLoader, TrainLoader
@@ -25,6 +26,7 @@ from engine.methods.sim import Sim
 from engine.methods.supervised import Supervised
 from engine.models.clip import build_corrector
 from engine.models.condinst import CondInst
+from engine.models.shared_norm import share_batch_norm
 from engine.optimization import build_optimizer
 from engine.pseudo_labels.candidates import survey
 from lab.config import (
@@ -144,10 +146,11 @@ class Parts:
 
     def _eval_loader(self, dataset: Dataset) -> EvalLoader:
         schedule = self.config.schedule
-        size = max(1, schedule.labeled_batch)
+        size = max(1, schedule.labeled_batch // ranks.share().of)
         view, short_side = self.config.view, self.config.view.eval_short_side
         longest = view.eval_size if short_side is None else view.max_side
-        return EvalLoader(dataset, longest, size, self.device, short_side=short_side)
+        share = ranks.share()
+        return EvalLoader(dataset, longest, size, self.device, short_side=short_side, share=share)
 
 
 def build_parts(config: RunConfig, data: LoadedData, directory: Path) -> Parts:
@@ -167,6 +170,7 @@ def build_parts(config: RunConfig, data: LoadedData, directory: Path) -> Parts:
         seed=config.seed,
         device=device,
         unlabeled_from=method.unlabeled_from,
+        share=ranks.share(),
         strong_labeled=_sees_strong_labeled(config),
         with_depth=isinstance(config.method, PseudoDepthConfig),
     )
@@ -236,13 +240,28 @@ def _box_host(network: Segmenter, config: RunConfig) -> BoxHost:
 
 
 def pick_device(config: RunConfig) -> torch.device:
+    """Of several processes that train together, each has a GPU of its own.
+
+    Raises:
+        ConfigError: when there are too few GPUs for that.
+    """
     name = config.schedule.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    place = ranks.local_rank()
+    if name != "cuda" or place is None:
+        return torch.device(name)
+    if config.schedule.processes > torch.cuda.device_count():
+        raise ConfigError(
+            f"schedule.processes = {config.schedule.processes}: every process needs a GPU of its "
+            f'own, and there are {torch.cuda.device_count()}; schedule.device = "cpu" needs none'
+        )
+    return torch.device("cuda", place)
 
 
 def _placed(network: Segmenter, config: RunConfig, device: torch.device) -> Segmenter:
+    if not ranks.is_alone():
+        share_batch_norm(network.module)
     module = network.module.to(device)
     if config.schedule.channels_last:
         module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

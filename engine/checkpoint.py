@@ -7,7 +7,7 @@ data, it can never run code.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 FORMAT = 1
+RANKS = "ranks"
+"""Key of what the methods of several ranks remember."""
 
 
 class CheckpointError(RuntimeError):
@@ -35,7 +37,33 @@ class Checkpoint:
     rng: Tensor
     """torch's CPU generator; every draw of a step is seeded by (seed, step) besides."""
     method: Mapping[str, Any] = field(default_factory=dict)
-    """What the method remembers between steps; empty for most."""
+    """What the method remembers between steps; empty for most. See `joint_memory`."""
+
+
+def joint_memory(of_ranks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What the methods of all ranks remember, as one: each may have seen other images."""
+    if len(of_ranks) == 1 or not any(of_ranks):
+        return of_ranks[0]
+    return {RANKS: [dict(one) for one in of_ranks]}
+
+
+def own_memory(memory: Mapping[str, Any], rank: int) -> Mapping[str, Any]:
+    """What the method of a rank remembers, of `joint_memory`.
+
+    In a fork with more ranks than its parent, these begin with what another of them remembers.
+    """
+    if RANKS not in memory:
+        return memory
+    return memory[RANKS][rank % len(memory[RANKS])]
+
+
+def on_host(state: Any) -> Any:
+    """The same state with its tensors on the host."""
+    if isinstance(state, Tensor):
+        return state.cpu()
+    if isinstance(state, Mapping):
+        return {key: on_host(value) for key, value in state.items()}
+    return [on_host(value) for value in state] if isinstance(state, list) else state
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from engine import ranks
 from engine.data.loading import EvalBatch
 from engine.encode import to_image_frame
 from engine.interfaces import Segmenter
@@ -33,7 +34,16 @@ def evaluate(
     model: Literal["student", "teacher"],
 ) -> Evaluated:
     """AP, AP50, AP75, APs, APm, APl in [0, 100], AP per class, and Cor/Loc/Sim/Oth/BG counts."""
-    predictions = predict_dataset(segmenter, batches)
+    return judge(predict_dataset(segmenter, batches), dataset, split, model)
+
+
+def judge(
+    predictions: list[ImagePredictions],
+    dataset: Dataset,
+    split: str,
+    model: Literal["student", "teacher"],
+) -> Evaluated:
+    """What `evaluate` says, of predictions that are there already."""
     result = mask_ap(dataset, predictions)
     kinds = evaluation_kinds(dataset, predictions)
     return Evaluated(Evaluation(split, model, result.metrics, result.per_class, kinds), predictions)
@@ -55,6 +65,13 @@ def predict_dataset(segmenter: Segmenter, batches: Iterable[EvalBatch]) -> list[
         ]
     finally:
         module.train(was_training)
+
+
+def everyones(predictions: list[ImagePredictions], dataset: Dataset) -> list[ImagePredictions]:
+    """On rank 0 the predictions of all ranks, in the order of the dataset; nothing elsewhere."""
+    place = {image.image_id: number for number, image in enumerate(dataset.images)}
+    found = [one for of_rank in ranks.to_first(predictions) for one in of_rank]
+    return sorted(found, key=lambda one: place[one.image_id])
 
 
 def write_results(path: Path, dataset: Dataset, predictions: Sequence[ImagePredictions]) -> None:

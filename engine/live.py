@@ -12,11 +12,27 @@ from collections.abc import Iterable
 from dataclasses import is_dataclass, replace
 from typing import cast
 
+from engine import ranks
 from engine.interfaces import Method, RemembersState
 from engine.recorder import Inbox, NoInbox, Recorder
 from lab.config import AppliedChange, Ask, ConfigError, RunConfig, change_live
 
 log = logging.getLogger("seglab")
+
+
+class SharedInbox:
+    """What rank 0 is asked, all ranks do before the same step."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        """`inbox`: nobody's, on the other ranks."""
+        self._inbox = inbox
+
+    def take(self) -> Ask | None:
+        ask = self._inbox.take()
+        return ranks.from_first(ask) if ranks.anywhere(ask is not None) else None
+
+    def refuse(self, ask: Ask, reason: str) -> None:
+        self._inbox.refuse(ask, reason)
 
 
 class LiveChanges:

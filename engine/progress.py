@@ -24,12 +24,13 @@ PLAIN_INTERVAL = 15.0
 class StepProgress:
     """`with StepProgress("training", total, done) as bar: bar.update(step, "loss 1.23")`."""
 
-    def __init__(self, title: str, total: int, done: int = 0) -> None:
+    def __init__(self, title: str, total: int, done: int = 0, *, shown: bool = True) -> None:
+        self.shown = shown
         self.title, self.total, self.start = title, total, done
         self.began = self.last_line = time.monotonic()
         console = Console(stderr=True)
         self.bar: Progress | None = None
-        if console.is_terminal:
+        if shown and console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -59,6 +60,8 @@ class StepProgress:
     def update(self, done: int, note: str = "") -> None:
         if self.bar:
             self.bar.update(self.task, completed=done, note=note)
+            return
+        if not self.shown:
             return
         now = time.monotonic()
         if now - self.last_line >= PLAIN_INTERVAL or done == self.total:

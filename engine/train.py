@@ -4,6 +4,8 @@ python -m engine.train run       --store ROOT --run-id ID [--attempt N]
 python -m engine.train evaluate  --store ROOT --run-id ID [--step N] [--model teacher]
 python -m engine.train backbone  --store ROOT --run-id ID --out FILE.safetensors
 python -m engine.train profile   --store ROOT --run-id ID [--steps N]
+
+A run with schedule.processes = N starts N processes, the ranks, which all come here again.
 """
 
 from __future__ import annotations
@@ -14,15 +16,18 @@ import logging
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import cv2
 import safetensors.torch
 import torch
 
+from engine import ranks
 from engine.build import ModelName, Parts, build_parts, pick_device
 from engine.checkpoint import (
     Checkpoint,
@@ -31,14 +36,16 @@ from engine.checkpoint import (
     list_checkpoints,
     load_checkpoint,
 )
-from engine.evaluate import Evaluated, evaluate, write_results
-from engine.live import LiveChanges
+from engine.evaluate import evaluate, everyones, judge, predict_dataset, write_results
+from engine.label_post import FirstRecorder, Post, SendingRecorder
+from engine.launcher import end_with_parent, leave_word, run_ranks
+from engine.live import LiveChanges, SharedInbox
 from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
 from engine.profile import profile, profiled_config, watch_parts, watched_batches
-from engine.recorder import Inbox, Recorder
+from engine.recorder import Inbox, NoInbox, Recorder
 from engine.timing import Stopwatch
-from engine.trainer import Trainer
+from engine.trainer import Trainer, TrainingDiverged
 from lab.analysis.judge import build_judge
 from lab.analysis.watch import Watch
 from lab.config import CondInstConfig, ConfigError, RunConfig, parse_run_config
@@ -80,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 = done, 1 = failed, 2 = bad input."""
     options = _parse(arguments)
     try:
-        with Store.open(Path(options.store)) as store:
+        with Store.open(Path(options.store), read_only=_is_other_rank()) as store:
             return options.action(store, options)
     except BAD_INPUT as error:
         print(f"seglab: {error}", file=sys.stderr)  # noqa: T201
@@ -89,19 +96,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_training(store: Store, options: argparse.Namespace) -> int:
     """Train the run from its newest checkpoint, or from nothing, to its end."""
-    run_id = get_run(store, options.run_id).run_id
+    row = get_run(store, options.run_id)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is a trainer to ask
-    claim_run(store, run_id, options.attempt)
-    _log_to(store.run_directory(run_id) / "log.txt")
+    if _is_other_rank():
+        return _train_beside(store, row.run_id)
     try:
-        return _train(_open_run(store, run_id))
-    except BAD_INPUT as error:
+        if ranks.local_rank() is None and row.config["schedule"].get("processes", 1) > 1:
+            return _train_on_ranks(store, row.run_id, row.config["schedule"], options.arguments)
+        if ranks.local_rank() is not None:
+            end_with_parent()
+        claim_run(store, row.run_id, options.attempt)
+        _log_to(store.run_directory(row.run_id) / "log.txt")
+        with ranks.joined(pick_device(_config(store, row.run_id))):
+            return _train(store, row.run_id)
+    except (*BAD_INPUT, ranks.RankLost) as error:
         log.error("%s", error)
-        finish_run(store, run_id, "failed", str(error))
+        finish_run(store, row.run_id, "failed", str(error))
         raise
     except KeyboardInterrupt:
-        end_if_unfinished(store, run_id, "stopped", "stopped between steps, without a checkpoint")
+        reason = "stopped between steps, without a checkpoint"
+        end_if_unfinished(store, row.run_id, "stopped", reason)
         return 0
+
+
+def _train_on_ranks(
+    store: Store, run_id: str, schedule: Mapping[str, Any], arguments: Sequence[str]
+) -> int:
+    """Start the ranks and wait for them; say how they ended where they could not."""
+    ended = run_ranks(schedule["processes"], schedule["num_threads"], arguments)
+    if ended.reason is None:
+        return ended.code
+    if get_run(store, run_id).status == "stopping":
+        end_if_unfinished(store, run_id, "stopped", "killed on request")
+        return 0
+    finish_run(store, run_id, "failed", ended.reason)
+    print(f"seglab: {ended.reason}", file=sys.stderr)  # noqa: T201
+    return ended.code
+
+
+def _train_beside(store: Store, run_id: str) -> int:
+    """Be one of the ranks that rank 0 speaks for. Only what it cannot know is a failure here."""
+    log.setLevel(logging.ERROR)
+    end_with_parent()
+    try:
+        with ranks.joined(pick_device(_config(store, run_id))):
+            return _train(store, run_id)
+    except (*BAD_INPUT, KeyboardInterrupt, TrainingDiverged, ranks.RankLost, ranks.FirstFailed):
+        return 0
+    except Exception as error:
+        leave_word(error)
+        raise
 
 
 def run_evaluation(store: Store, options: argparse.Namespace) -> int:
@@ -161,35 +205,76 @@ def profile_run(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
-def _train(run: Run) -> int:
-    parts = build_parts(run.config, run.data, run.directory)
-    _attach_images(run)
-    checkpoint = newest_usable(run.checkpoints)
-    start = checkpoint.step if checkpoint else 0
-    _refuse_to_begin_again(run, start)
-    rewind_run(run.store, run.run_id, start)
-    recorder = StoreRecorder(
-        run.store,
-        run.run_id,
-        judge=build_judge(run.data.train),
-        keep_every=run.config.record.keep * run.config.record.every,
-        watch=Watch(run.store, run.run_id, log.warning),
-    )
-    with recorder, StoreInbox(run.store, run.run_id) as inbox:
-        trainer = _trainer(run, parts, recorder, inbox)
+def _train(store: Store, run_id: str) -> int:
+    with ranks.first_goes_first():
+        run = _open_run(store, run_id)
+        _refuse_other_ranks(run)
+    with ranks.first_goes_first():
+        parts = build_parts(run.config, run.data, run.directory)
+        checkpoint = _begin(run)
+    with _recorder(run) as recorder, _inbox(run) as inbox:
+        trainer = _trainer(run, parts, recorder, SharedInbox(inbox))
         if checkpoint:
             trainer.restore(checkpoint)
         _stop_on_signals(trainer)
-        log.info("training from step %d of %d", start, run.config.schedule.max_steps)
+        log.info("training from step %d of %d", trainer.step, run.config.schedule.max_steps)
         try:
             status = trainer.run()
         except Exception as error:
+            if _is_other_rank():
+                raise
             log.exception("training failed at step %d", trainer.step)
             recorder.finish("failed", f"{type(error).__name__}: {error}")
             return 1
         recorder.finish(status)
         log.info("%s after %d of %d steps", status, trainer.step, run.config.schedule.max_steps)
     return 0
+
+
+def _begin(run: Run) -> Checkpoint | None:
+    """What the run goes on from; what it will do again is taken out of the store."""
+    checkpoint = newest_usable(run.checkpoints)
+    start = checkpoint.step if checkpoint else 0
+    _refuse_to_begin_again(run, start)
+    if ranks.is_first():
+        _attach_images(run)
+        rewind_run(run.store, run.run_id, start)
+    return checkpoint
+
+
+@contextmanager
+def _recorder(run: Run) -> Iterator[Recorder]:
+    """Of rank 0, or of a run without ranks, the store's; the other ranks send their labels."""
+    post = None if ranks.is_alone() else Post()
+    if post and not ranks.is_first():
+        with SendingRecorder(post) as recorder:
+            yield recorder
+        return
+    with StoreRecorder(
+        run.store,
+        run.run_id,
+        judge=build_judge(run.data.train),
+        keep_every=run.config.record.keep * run.config.record.every,
+        watch=Watch(run.store, run.run_id, log.warning),
+    ) as recorder:
+        yield FirstRecorder(recorder, post) if post else recorder
+
+
+def _inbox(run: Run) -> AbstractContextManager[Inbox]:
+    return StoreInbox(run.store, run.run_id) if ranks.is_first() else nullcontext(NoInbox())
+
+
+def _is_other_rank() -> bool:
+    """Whether this is one of the ranks that rank 0 speaks for."""
+    return bool(ranks.local_rank())
+
+
+def _refuse_other_ranks(run: Run) -> None:
+    count, wanted = ranks.share().of, run.config.schedule.processes
+    if count != wanted:
+        raise ConfigError(
+            f"run {run.run_id}: schedule.processes = {wanted}, but torchrun has started {count}"
+        )
 
 
 def _refuse_to_begin_again(run: Run, start: int) -> None:
@@ -209,8 +294,7 @@ def _attach_images(run: Run) -> None:
 
 def _trainer(run: Run, parts: Parts, recorder: Recorder, inbox: Inbox | None = None) -> Trainer:
     def look_at_validation(done: int) -> float:
-        found = [_evaluated(run, parts, model, recorder, done) for model in parts.models_at(done)]
-        return found[-1].evaluation.metrics["AP"]
+        return [_evaluated(run, parts, one, recorder, done) for one in parts.models_at(done)][-1]
 
     return Trainer(
         config=run.config,
@@ -230,18 +314,20 @@ def _trainer(run: Run, parts: Parts, recorder: Recorder, inbox: Inbox | None = N
     )
 
 
-def _evaluated(
-    run: Run, parts: Parts, model: ModelName, recorder: Recorder, done: int
-) -> Evaluated:
+def _evaluated(run: Run, parts: Parts, model: ModelName, recorder: Recorder, done: int) -> float:
+    """The network's AP, which only rank 0 works out; NaN on the others."""
     network = parts.teacher if model == "teacher" else parts.student
-    result = evaluate(network, parts.validation(), run.data.val, "val", model)
+    predictions = everyones(predict_dataset(network, parts.validation()), run.data.val)
+    if not ranks.is_first():
+        return math.nan
+    result = judge(predictions, run.data.val, "val", model)
     recorder.evaluation(done, result.evaluation)
     metrics = result.evaluation.metrics
     log.info("step %d: %s AP %.1f AP50 %.1f", done, model, metrics["AP"], metrics["AP50"])
     write_results(
         run.directory / "predictions" / f"val-{model}.json", run.data.val, result.predictions
     )
-    return result
+    return metrics["AP"]
 
 
 def newest_usable(directory: Path) -> Checkpoint | None:
@@ -287,11 +373,14 @@ def _checkpoint_at(run: Run, step: int | None) -> Checkpoint:
 
 
 def _open_run(store: Store, run_id: str) -> Run:
-    row = get_run(store, run_id)
-    config = parse_run_config(row.config, origin=f"run {row.run_id}")
+    config = _config(store, run_id)
     torch.set_num_threads(config.schedule.num_threads)
     cv2.setNumThreads(config.schedule.num_threads)
     return Run(store, run_id, config, load_dataset(config.dataset, store.root / "datasets"))
+
+
+def _config(store: Store, run_id: str) -> RunConfig:
+    return parse_run_config(get_run(store, run_id).config, origin=f"run {run_id}")
 
 
 def _stop_on_signals(trainer: Trainer) -> None:
@@ -326,7 +415,9 @@ def _log_to(path: Path) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="python -m engine.train", description=__doc__)
+    parser.set_defaults(arguments=given)
     verbs = parser.add_subparsers(required=True)
     for verb, action in (
         ("run", run_training),
@@ -349,7 +440,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             sub.add_argument("--steps", type=int, default=30, help="how many are measured")
         if verb == "backbone":
             sub.add_argument("--out", required=True)
-    return parser.parse_args(arguments)
+    return parser.parse_args(given)
 
 
 if __name__ == "__main__":

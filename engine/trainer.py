@@ -12,7 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint import Checkpoint, checkpoint_path, list_checkpoints, save_checkpoint
+from engine import ranks
+from engine.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    joint_memory,
+    list_checkpoints,
+    on_host,
+    own_memory,
+    save_checkpoint,
+)
 from engine.encode import detach_for_recording, encode
 from engine.interfaces import Batch, Candidates, Losses, Method, RemembersState, Segmenter
 from engine.live import LiveChanges, with_config
@@ -30,7 +39,10 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass
 class Trainer:
-    """One run's moving parts. `evaluate` and `probe` are called with the number of steps done."""
+    """One run's moving parts. `evaluate` and `probe` are called with the number of steps done.
+
+    Of several ranks each has a trainer; they take the same steps, and the first writes checkpoints.
+    """
 
     config: RunConfig
     student: Segmenter
@@ -58,7 +70,8 @@ class Trainer:
         schedule = self.config.schedule
         title = f"{self.config.name} ({self.config.method.name})"
         note = ""
-        with StepProgress(title, schedule.max_steps, self.step) as progress:
+        shown = ranks.is_first()
+        with StepProgress(title, schedule.max_steps, self.step, shown=shown) as progress:
             if self.step == 0:
                 self._look(0)
             for batch in self.batches(self.step):
@@ -71,7 +84,7 @@ class Trainer:
                 if self._due(schedule.eval_every) or self.step == schedule.max_steps:
                     note = f"AP {self.evaluate(self.step):.1f}"
                 self._look(self.step)
-                stopping = self.stop_requested and self.step < schedule.max_steps
+                stopping = ranks.anywhere(self.stop_requested) and not self._last()
                 if stopping or self._due(schedule.checkpoint_every) or self._last():
                     self.save()
                 progress.update(self.step, note)
@@ -82,6 +95,11 @@ class Trainer:
     def save(self) -> None:
         """Checkpoint the state after `step` steps and remove all but the newest few."""
         self._emit_pending()
+        memory = ranks.to_first(remembered(self.method))
+        if ranks.is_first():
+            self._write_checkpoint(joint_memory(memory))
+
+    def _write_checkpoint(self, memory: Mapping[str, object]) -> None:
         self.recorder.flush()  # rows first: a checkpoint promises that its past is recorded
         path = checkpoint_path(self.directory, self.step)
         save_checkpoint(
@@ -93,7 +111,7 @@ class Trainer:
                 optimizer=self.optimizer.state_dict(),
                 scaler=self.scaler.state_dict(),
                 rng=torch.get_rng_state(),
-                method=remembered(self.method),
+                method=memory,
             ),
         )
         self.recorder.checkpoint(self.step, path)
@@ -108,7 +126,7 @@ class Trainer:
         self.scaler.load_state_dict(dict(checkpoint.scaler))
         torch.set_rng_state(checkpoint.rng.cpu())
         if isinstance(self.method, RemembersState):
-            self.method.load_state_dict(checkpoint.method)
+            self.method.load_state_dict(own_memory(checkpoint.method, ranks.share().rank))
         self.step = checkpoint.step
 
     def _change(self) -> None:
@@ -129,6 +147,7 @@ class Trainer:
         with self.timer.section(Section.BACKWARD):
             self.optimizer.zero_grad(set_to_none=True)
             self.scaler.scale(losses.total()).backward()
+            ranks.average_gradients(self.student.module.parameters())
         with self.timer.section(Section.OPTIMIZER):
             norm = self._descend()
         losses.stats.update({"lr": rate, "grad/norm": norm})
@@ -167,7 +186,7 @@ class Trainer:
         """Tell the last step's scalars: one step late, so that CUDA is never waited for."""
         if self.pending is None:
             return
-        values = self.pending.values()
+        values = ranks.averaged(self.pending.values())
         self.recorder.scalars(self.pending.step, values)
         if values["loss/total"] - values["loss/total"] != 0:
             terms = {name: value for name, value in values.items() if name.startswith("loss/")}
@@ -179,7 +198,7 @@ class Trainer:
         every = self.config.record.probe_every
         if done % every == 0 or done == self.config.schedule.max_steps:
             found = detach_for_recording(self.probe(done, self.method))
-            if found:
+            if ranks.anywhere(bool(found)):
                 floor = self.config.record.min_class_quality
                 self.recorder.pseudo_labels(done, partial(encode, found, floor))
 
@@ -191,8 +210,8 @@ class Trainer:
 
 
 def remembered(method: Method) -> Mapping[str, object]:
-    """What has to be in a checkpoint besides weights; empty for most methods."""
-    return method.state_dict() if isinstance(method, RemembersState) else {}
+    """What has to be in a checkpoint besides weights; empty for most methods. On the host."""
+    return on_host(method.state_dict()) if isinstance(method, RemembersState) else {}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Batches of training and of evaluation. Nothing here has a state that a checkpoint must keep.
 
-Which images a step sees, and how, follows from (seed, step) alone. So a resumed run sees what it
-would have seen, and worker processes change the speed but not the data.
+Which images a step sees, and how, follows from (seed, step) and the image's place in the batch. So
+a resumed run sees what it would have seen, and processes change the speed but not the data: neither
+those that load images, nor those that train and take a share of every batch each.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from engine.data.views import (
     visible_instances,
 )
 from engine.interfaces import Batch, LabeledBatch, UnlabeledBatch, ViewGeometry
+from engine.ranks import WHOLE, Share
 from lab.config import ScheduleConfig, ViewConfig
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.records import Dataset, ImageRecord, IntArray
@@ -109,6 +111,8 @@ class TrainLoader:
     """Off: a labelled image's strong view is its weak one, for methods that do not look at it."""
     with_depth: bool = False
     """Read the depth maps of labelled images too."""
+    share: Share = WHOLE
+    """Which images of every batch are ours; the schedule's batch sizes are those of all ranks."""
 
     def __post_init__(self) -> None:
         if not self.labeled.images:
@@ -148,6 +152,7 @@ class TrainLoader:
             unlabeled_from=self.unlabeled_from,
             with_masks=has_masks(self.labeled),
             with_depth=self.with_depth,
+            share=self.share,
         )
 
     def _labeled(self, step: int, views: StepViews) -> LabeledBatch:
@@ -173,8 +178,9 @@ class TrainLoader:
     def _strong(
         self, weak: Tensor, geometry: list[ViewGeometry], stream: Stream, step: int
     ) -> Tensor:
-        rng = np.random.default_rng([self.seed, stream, step])
-        return strong_view(weak, geometry, self.view.strong, rng)
+        places = self.share.part(range(self.share.of * len(weak)))
+        rngs = [np.random.default_rng([self.seed, stream, step, place]) for place in places]
+        return strong_view(weak, geometry, self.view.strong, rngs)
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,8 @@ class EvalBatch:
 
 @dataclass(frozen=True)
 class EvalLoader:
-    """Every image of a dataset once, in its order. Can be gone through again and again."""
+    """Every image of a dataset once, in its order; of several ranks, each takes its share of the
+    batches. Can be gone through again and again."""
 
     dataset: Dataset
     longest_side: int
@@ -200,18 +207,26 @@ class EvalLoader:
     short_side: int | None = None
     """Pixels of the short side, where the longest one then is at most `longest_side`; None = the
     longest side is `longest_side`."""
+    share: Share = WHOLE
+    """Which batches are ours."""
     cache: ImageCache = field(default_factory=lambda: ImageCache(CACHE_BYTES), repr=False)
 
     def __len__(self) -> int:
-        """Number of batches."""
-        return -(-len(self.dataset.images) // self.batch_size)
+        """Number of our batches."""
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[EvalBatch]:
         maker = _EvalMaker(
             self.dataset.images, self.longest_side, self.short_side, self.batch_size, self.cache
         )
-        for views in _load(maker, range(len(self)), self.num_workers, self.device):
+        for views in _load(maker, self._batches, self.num_workers, self.device):
             yield EvalBatch(views.images(self.device), views.image_ids, views.geometry)
+
+    @property
+    def _batches(self) -> range:
+        """The numbers of our batches among all."""
+        count = -(-len(self.dataset.images) // self.batch_size)
+        return range(self.share.rank, count, self.share.of)
 
 
 @dataclass(frozen=True)
@@ -226,13 +241,14 @@ class _StepMaker(TorchDataset[StepViews]):
     unlabeled_from: int | None
     with_masks: bool
     with_depth: bool
+    share: Share
 
     def __getitem__(self, step: int) -> StepViews:
         batch_size = self.schedule.labeled_batch
         labeled = self._draw(self.labeled, batch_size, Stream.LABELED_ORDER, step)
         depths = self._depths if self.with_depth else None
         views = self._views(labeled, Stream.LABELED_VIEW, step, depths)
-        truth = visible_instances(labeled, views, self.with_masks)
+        truth = visible_instances(self.share.part(labeled), views, self.with_masks)
         if self.unlabeled_from is None or step < self.unlabeled_from:
             return StepViews(views, truth, None)
         batch_size = self.schedule.unlabeled_batch
@@ -268,7 +284,7 @@ class _StepMaker(TorchDataset[StepViews]):
         rngs = [
             np.random.default_rng([self.seed, stream, step, index]) for index in range(len(records))
         ]
-        return training_views(records, self.view, rngs, self._cache, depths)
+        return training_views(records, self.view, rngs, self._cache, depths, self.share)
 
 
 @dataclass(frozen=True)

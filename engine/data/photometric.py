@@ -76,14 +76,15 @@ def strong_view(
     weak: Tensor,
     geometry: Sequence[ViewGeometry],
     config: StrongViewConfig,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
 ) -> Tensor:
-    """Perturb each image of a batch with its own draw from `rng`.
+    """Perturb each image of a batch by its own draws.
 
     Args:
         weak: (B, 3, H, W) in [0, 1], padding 0; not changed.
         geometry: B views; H is the crop size that scales the blur.
-        rng: decides everything; the noise of erased patches too, but that differs between devices.
+        rngs: B; each decides everything about its image. The noise of erased patches too, but that
+            differs between devices.
 
     Returns:
         (B, 3, H, W) in [0, 1] on the same device, padding 0.
@@ -91,8 +92,8 @@ def strong_view(
     strong = weak.clone()
     blur_scale = weak.shape[-1] / config.reference_size
     noise = torch.Generator(device=weak.device)
-    noise.manual_seed(int(rng.integers(2**63)))
-    for image, view in zip(strong, geometry, strict=True):
+    for image, view, rng in zip(strong, geometry, rngs, strict=True):
+        noise.manual_seed(int(rng.integers(2**63)))
         drawn = draw_perturbation(view.height, view.width, config, blur_scale, rng)
         perturb(image[:, : view.height, : view.width], drawn, noise)
     return strong

@@ -20,6 +20,7 @@ from engine.data.geometry import (
 )
 from engine.instances import Targets
 from engine.interfaces import ViewGeometry
+from engine.ranks import WHOLE, Share
 from lab.config import ViewConfig
 from lab.datasets import rle
 from lab.datasets.coco_file import DatasetError
@@ -94,11 +95,12 @@ def training_views(
     rngs: Sequence[np.random.Generator],
     cache: ImageCache,
     depths: DepthCache | None = None,
+    share: Share = WHOLE,
 ) -> Views:
     """A random view of each record, padded right and bottom to the crop.
 
-    Whole images (`short_sides`) are padded to a common size instead. With `depths`, their depth is
-    seen too.
+    Whole images (`short_sides`) are padded to a common size instead, that of all records, of which
+    only our share is read. With `depths`, their depth is seen too.
     """
     geometry = [
         draw_geometry(record.height, record.width, config, rng)
@@ -107,6 +109,7 @@ def training_views(
     size = (config.crop_size, config.crop_size)
     if config.short_sides:
         size = _common_size(geometry)
+    records, geometry = share.part(records), share.part(geometry)
     views = _views(records, geometry, size, cache)
     if depths is None:
         return views

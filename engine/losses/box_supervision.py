@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine import ranks
 from engine.box_host import MaskSamples
 from engine.instances import Targets
 from engine.interfaces import ViewGeometry
@@ -87,7 +88,7 @@ def box_mask_losses(
         layers: how many supervised layers the samples come from: both are summed over them.
     """
     logits = samples.logits
-    projection = projection_loss(logits.sigmoid(), inside).sum() / max(1, len(samples))
+    projection = projection_loss(logits.sigmoid(), inside).sum() / ranks.normaliser(len(samples))
     pairwise = pairwise_loss(logits, inside, colours, samples.images)
     return {
         "projection": layers * config.projection_weight * projection,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine import ranks
 from engine.interfaces import ViewGeometry
 from engine.losses.pairwise import Affinity, Offset, build_affinity, ends, shown_cells
 
@@ -88,7 +89,7 @@ def depth_loss(depth_logits: Tensor, truth: Tensor, inside: Tensor, counted: Ten
     """
     error = (depth_logits.sigmoid() - truth).square() * inside
     per_sample = error.sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)
-    return (per_sample * counted).sum() / counted.sum().clamp(min=1)
+    return (per_sample * counted).sum() / ranks.normaliser(counted.sum())
 
 
 def box_range(depth: Tensor, inside: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine import ranks
 from engine.losses.colour import rgb_to_lab
 
 
@@ -137,7 +138,7 @@ def edge_costs(
 def pairwise_loss(logits: Tensor, inside: Tensor, affinity: Affinity, rows: Tensor) -> Tensor:
     """Mean cost over all edges of all masks; 0 without an edge, with its graph. -> ()"""
     cost, count = edge_costs(logits, inside, affinity, rows)
-    return cost.sum() / count.sum().clamp(min=1)
+    return cost.sum() / ranks.normaliser(count.sum())
 
 
 def shown_cells(

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.ranks import Rows
+
 
 def sample_points(maps: Tensor, points: Tensor) -> Tensor:
     """Values of each map at its own points.
@@ -27,14 +29,25 @@ def sample_points(maps: Tensor, points: Tensor) -> Tensor:
     return values[:, 0] if maps.ndim == 3 else values
 
 
-def uniform_points(count: int, number: int, device: torch.device) -> Tensor:
-    """(count, number, 2) points, uniform over the image."""
-    return torch.rand(count, number, 2, device=device)
+def uniform_points(
+    count: int, number: int, device: torch.device, rows: Rows | None = None
+) -> Tensor:
+    """(count, number, 2) points, uniform over the image.
+
+    Of several ranks each draws the points of all, and takes its `rows`: as one rank would have.
+    """
+    if rows is None:
+        return torch.rand(count, number, 2, device=device)
+    return torch.rand(rows.total, number, 2, device=device)[rows.own.to(device)]
 
 
 @torch.no_grad()
 def uncertain_points(
-    mask_logits: Tensor, number: int, oversample: float = 3.0, importance: float = 0.75
+    mask_logits: Tensor,
+    number: int,
+    oversample: float = 3.0,
+    importance: float = 0.75,
+    rows: Rows | None = None,
 ) -> Tensor:
     """Points where the masks are undecided, and some anywhere.
 
@@ -43,16 +56,19 @@ def uncertain_points(
 
     Args:
         mask_logits: (N, h, w) float.
+        rows: which of all ranks' masks these are.
 
     Returns:
         (N, number, 2).
     """
     count, device = len(mask_logits), mask_logits.device
     undecided = int(importance * number)
-    anywhere = uniform_points(count, number - undecided, device)
-    if count == 0 or undecided == 0:
-        return anywhere if count else uniform_points(0, number, device)
-    candidates = uniform_points(count, max(undecided, int(number * oversample)), device)
+    anywhere = uniform_points(count, number - undecided, device, rows)
+    if undecided == 0:
+        return anywhere
+    candidates = uniform_points(count, max(undecided, int(number * oversample)), device, rows)
+    if count == 0:
+        return uniform_points(0, number, device)
     distance = sample_points(mask_logits, candidates).abs()
     nearest = distance.topk(undecided, dim=1, largest=False, sorted=False).indices
     chosen = candidates.gather(1, nearest[..., None].expand(-1, -1, 2))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from engine import ranks
 from engine.box_host import MaskSamples
 from engine.losses.box_supervision import grown
 from engine.losses.dice import squared_dice
@@ -92,4 +93,4 @@ def pseudo_affinity_loss(
 
 def weighted_mean(losses: Tensor, quality: Tensor) -> Tensor:
     """sum(q l) / #(q > 0); 0 with its graph where nothing counts. (S,), (S,) -> ()"""
-    return (quality * losses).sum() / (quality > 0).sum().clamp(min=1)
+    return (quality * losses).sum() / ranks.normaliser((quality > 0).sum())

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine import ranks
 from engine.instances import Targets
 from engine.losses.dice import smooth_dice
 from engine.losses.matching import Pairs, TermWeights, assign, pair_costs
@@ -110,10 +111,14 @@ def matched_logits(mask_logits: Sequence[Tensor], pairs: Pairs) -> Tensor:
 
 
 def important_points(
-    matched: Tensor, number: int, oversample: float = 3.0, importance: float = 0.75
+    matched: Tensor,
+    number: int,
+    oversample: float = 3.0,
+    importance: float = 0.75,
+    rows: ranks.Rows | None = None,
 ) -> Tensor:
     """Points for the losses, layer by layer to save memory. (L, S, h, w) -> (L, S, P, 2)."""
-    return torch.stack([uncertain_points(m, number, oversample, importance) for m in matched])
+    return torch.stack([uncertain_points(m, number, oversample, importance, rows) for m in matched])
 
 
 def set_losses(
@@ -143,7 +148,7 @@ def set_losses(
         num_masks: what mask losses are divided by; None = the number of objects. At least 1.
     """
     with torch.autocast(class_logits.device.type, enabled=False):
-        count = max(1.0, len(targets) if num_masks is None else num_masks)
+        count = ranks.normaliser(float(len(targets)) if num_masks is None else num_masks)
         pixels, overlap = _mask_losses(matched, targets, pairs, points)
         classes = class_losses(class_logits, targets.labels, pairs, no_object, ignored)
         return LayerLosses(classes, pixels.sum(1) / count, overlap.sum(1) / count)
@@ -169,7 +174,7 @@ def class_losses(
     if ignored is not None:
         weight = weight.masked_fill(empty & ignored, 0)
     total = (loss.view(empty.shape) * weight).sum(dim=(1, 2))
-    return total / weight.sum(dim=(1, 2)).clamp(min=torch.finfo(torch.float32).tiny)
+    return total / ranks.normaliser(weight.sum(dim=(1, 2)), torch.finfo(torch.float32).tiny)
 
 
 def _mask_losses(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import batched_nms
 
+from engine import ranks
 from engine.box_host import MaskSamples, Proposals, Proposed, Taught, Wanted
 from engine.instances import Predictions, Targets
 from engine.losses.dice import squared_dice
@@ -229,6 +230,7 @@ class CondInst(nn.Module):
         )
 
     def _mask_loss(self, samples: MaskSamples, targets: Sequence[Targets]) -> Tensor:
+        count = ranks.normaliser(len(samples))
         if len(samples) == 0:
             return samples.logits.sum()
         masks = _sampled([t.masks for t in targets], samples.targets, self.mask_stride)
@@ -240,7 +242,7 @@ class CondInst(nn.Module):
         dice = squared_dice(samples.logits.sigmoid(), masks, weights)
         if any(t.instance_weight is not None for t in targets):
             dice = dice * torch.cat([_instance_weight(t) for t in targets])[samples.targets]
-        return dice.mean()
+        return dice.sum() / count
 
     def _select(self, out: Outputs, image: int, *, suppress: bool) -> tuple[Tensor, Tensor]:
         """Candidates of one image, best first: (N,) location and (N,) label."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
+from engine import ranks
 from engine.instances import Targets
 from engine.losses.box import centerness, distance_giou
 from engine.losses.varifocal import varifocal_loss
@@ -95,14 +96,14 @@ def detection_losses(
     Args:
         taught: (B, L) bool, False where a location is not taught that nothing is there.
     """
-    count = found.positive.sum().clamp(min=1)
+    count = ranks.normaliser(found.positive.sum())
     iou, giou = distance_giou(said.distances[found.positive], found.distances)
     classes = _class_losses(said.class_logits, found, iou.detach(), class_loss)
     if taught is not None:
         classes = classes * (found.positive | taught)[..., None]
     if quality == "centerness":
         wanted = centerness(found.distances)
-        box = ((1 - giou) * wanted).sum() / wanted.sum().clamp(min=1e-6)
+        box = ((1 - giou) * wanted).sum() / ranks.normaliser(wanted.sum(), 1e-6)
     else:
         wanted = iou.detach()
         box = (1 - giou).sum() / count

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine import ranks
 from engine.box_host import MaskSamples, Proposed, Taught, Wanted
 from engine.instances import Predictions, Targets
 from engine.losses.box_mask import box_of_mask
@@ -46,6 +47,10 @@ class Outputs:
     """L tensors (B, Q, H / 4, W / 4)."""
     mask_features: Tensor
     """(B, C, H / 4, W / 4): mask logits are the queries' products with them."""
+
+    @property
+    def num_queries(self) -> int:
+        return self.class_logits.shape[2]
 
     @property
     def coarse_features(self) -> Tensor:
@@ -114,11 +119,14 @@ class Mask2Former(nn.Module):
         """
         out = self(images)
         objects = pack_targets(targets)
-        points = uniform_points(len(images), self.arch.num_points, images.device)
+        number = self.arch.num_points
+        rows = ranks.image_rows(len(images))
+        points = uniform_points(len(images), number, images.device, rows)
         pairs = self.match(out, objects, points)
         matched = matched_logits(out.mask_logits, pairs)
+        rows = ranks.rows_of([min(count, out.num_queries) for count in objects.counts])
         where = important_points(
-            matched, self.arch.num_points, self.config.oversample, self.config.importance
+            matched, number, self.config.oversample, self.config.importance, rows
         )
         ignored = None
         if doubtful is not None:

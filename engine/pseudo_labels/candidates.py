@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from engine import ranks
 from engine.instances import Predictions, Targets
 from engine.interfaces import Candidates, Segmenter, UnlabeledBatch, ViewGeometry
 from engine.pseudo_labels.filter import Verdict
@@ -149,10 +150,10 @@ def dropped_boxes(candidates: Candidates) -> Tensor:
 def weighted(losses: dict[str, Tensor], weight: float, rows: Sequence[Tensor]) -> dict[str, Tensor]:
     """Losses of the unlabelled images times their weight; 0 when no image has a pseudo-label.
 
-    Without any label every object would be taught as background. The zeros keep their graph, so
-    that every process of a distributed run does the same work.
+    Without any label every object would be taught as background. The images are those of all
+    ranks; the zeros keep their graph, so that all ranks do the same work.
     """
-    factor = weight if any(len(r) for r in rows) else 0.0
+    factor = weight if ranks.anywhere(any(len(r) for r in rows)) else 0.0
     return {name: factor * loss for name, loss in losses.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
 
@@ -40,8 +40,11 @@ class ScheduleConfig(Frozen):
     """Autocast type; `bf16` is meant for CUDA."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """"auto" = CUDA when there is one, else CPU."""
+    processes: Positive = 1
+    """Processes that train together, on a GPU each if there are any. Each takes its share of every
+    batch; the batch sizes above are those of all of them."""
     num_workers: Count = 0
-    """Processes that load images; 0 = the training process."""
+    """Processes that load images, of each that trains; 0 = the training process."""
     num_threads: Positive = 1
     """OpenMP threads per process."""
     eval_every: Count = 5_000
@@ -52,6 +55,23 @@ class ScheduleConfig(Frozen):
     channels_last: bool = True
     compile: bool = False
     """torch.compile the networks."""
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> ScheduleConfig:
+        """Every process gets as many images, and a device of its own."""
+        for key in ("labeled_batch", "unlabeled_batch"):
+            size = getattr(self, key)
+            if size % self.processes:
+                raise ValueError(
+                    f"schedule.{key} = {size} cannot be shared by schedule.processes = "
+                    f"{self.processes}: take a multiple of it"
+                )
+        if self.processes > 1 and self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(
+                f"schedule.device = {self.device!r} is one device, and schedule.processes = "
+                f'{self.processes} need one each: write "auto", "cuda" or "cpu"'
+            )
+        return self
 
 
 class RecordConfig(Frozen):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from engine.data.loading import EvalLoader, Stream, TrainLoader, TrainSampler
 from engine.interfaces import Batch
+from engine.ranks import Share
 from lab.config import ScheduleConfig, StrongViewConfig, ViewConfig
 from lab.datasets import rle
 from lab.datasets.coco_file import DatasetError
@@ -57,9 +58,16 @@ def make_loader(
     workers: int = 0,
     unlabeled_from: int | None = 2,
     view: ViewConfig = VIEW,
+    batch_sizes: tuple[int, int] = (2, 3),
+    share: Share = Share(),
 ) -> TrainLoader:
-    schedule = ScheduleConfig(max_steps=6, labeled_batch=2, unlabeled_batch=3, num_workers=workers)
-    return TrainLoader(labeled, unlabeled, view, schedule, 5, CPU, unlabeled_from)
+    schedule = ScheduleConfig(
+        max_steps=6,
+        labeled_batch=batch_sizes[0],
+        unlabeled_batch=batch_sizes[1],
+        num_workers=workers,
+    )
+    return TrainLoader(labeled, unlabeled, view, schedule, 5, CPU, unlabeled_from, share=share)
 
 
 def assert_same(one: Batch, other: Batch) -> None:
@@ -98,6 +106,32 @@ def test_epochs_seeds_and_streams_have_orders_of_their_own():
     assert one != TrainSampler(50, 50, 0, Stream.LABELED_ORDER).indices(1)
     assert one != first_epoch(1, Stream.LABELED_ORDER)
     assert one != first_epoch(0, Stream.UNLABELED_ORDER)
+
+
+@pytest.mark.parametrize("view", [VIEW, ViewConfig(short_sides=(32, 64), max_side=96)])
+def test_the_shares_of_two_processes_make_up_the_batch_of_one(tmp_path, labeled, unlabeled, view):
+    wide = make_image(tmp_path, 9, height=20, width=60)
+    labeled = labeled.with_images([*labeled.images, wide])
+    given = {"view": view, "batch_sizes": (4, 2), "unlabeled_from": 0}
+    whole = make_loader(labeled, unlabeled, **given)
+    shares = [make_loader(labeled, unlabeled, **given, share=Share(rank, 2)) for rank in (0, 1)]
+
+    for all_of_it, *parts in zip(*(one.batches() for one in (whole, *shares)), strict=True):
+        for rank, part in enumerate(parts):
+            assert part.labeled.image_ids == all_of_it.labeled.image_ids[rank::2]
+            assert part.labeled.annotation_ids == all_of_it.labeled.annotation_ids[rank::2]
+            assert torch.equal(part.labeled.weak, all_of_it.labeled.weak[rank::2])
+            assert torch.equal(part.labeled.strong, all_of_it.labeled.strong[rank::2])
+            assert part.unlabeled is not None and all_of_it.unlabeled is not None
+            assert torch.equal(part.unlabeled.strong, all_of_it.unlabeled.strong[rank::2])
+
+
+def test_every_image_is_evaluated_by_one_process(labeled):
+    shares = [EvalLoader(labeled, 32, 2, CPU, share=Share(rank, 2)) for rank in (0, 1)]
+
+    # 5 images in batches of 2 are 3 batches: two for the first process and one for the second.
+    assert [len(one) for one in shares] == [2, 1]
+    assert [[batch.image_ids for batch in one] for one in shares] == [[[1, 2], [5]], [[3, 4]]]
 
 
 def test_a_resumed_run_sees_what_it_would_have_seen(labeled, unlabeled):

@@ -40,6 +40,10 @@ def noise() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def draws(images: int, seed: int = 0) -> list[np.random.Generator]:
+    return [np.random.default_rng([seed, image]) for image in range(images)]
+
+
 def random_image(height: int = 20, width: int = 30) -> torch.Tensor:
     return torch.rand(3, height, width, generator=torch.Generator().manual_seed(1))
 
@@ -185,7 +189,7 @@ def test_padding_stays_black_and_values_stay_in_range(seed, height, width):
     config = StrongViewConfig(jitter_probability=1, blur_probability=1, reference_size=32)
     geometry = [whole_view(32, 32), whole_view(height, width)]
 
-    strong = strong_view(weak, geometry, config, np.random.default_rng(seed))
+    strong = strong_view(weak, geometry, config, draws(2, seed))
 
     assert strong.min() >= 0 and strong.max() <= 1
     assert strong[1, :, height:].abs().sum() == 0 and strong[1, :, :, width:].abs().sum() == 0
@@ -197,18 +201,29 @@ def test_the_same_draw_gives_the_same_view_and_leaves_the_weak_one_alone():
     config = StrongViewConfig(jitter_probability=1)
     geometry = [whole_view(32, 32)] * 2
 
-    first = strong_view(weak, geometry, config, np.random.default_rng(3))
-    second = strong_view(weak, geometry, config, np.random.default_rng(3))
+    first = strong_view(weak, geometry, config, draws(2, 3))
+    second = strong_view(weak, geometry, config, draws(2, 3))
 
     assert torch.equal(first, second)
     assert torch.equal(weak, before)
     assert not torch.equal(first[0], first[1]), "each image has its own draw"
 
 
+def test_what_happens_to_an_image_depends_on_its_own_draws_alone():
+    """So a process that has only some images of a batch perturbs them as one that has all."""
+    weak = torch.stack([random_image(32, 32)] * 2)
+    config = StrongViewConfig(jitter_probability=1, erasing=True)
+
+    both = strong_view(weak, [whole_view(32, 32)] * 2, config, draws(2))
+    second = strong_view(weak[1:], [whole_view(32, 32)], config, draws(2)[1:])
+
+    assert torch.equal(both[1:], second)
+
+
 def test_a_strong_view_with_everything_off_is_the_weak_view():
     weak = random_image(32, 32)[None]
 
-    strong = strong_view(weak, [whole_view(32, 32)], NOTHING, np.random.default_rng(0))
+    strong = strong_view(weak, [whole_view(32, 32)], NOTHING, draws(1))
 
     assert torch.equal(strong, weak)
 
@@ -220,7 +235,7 @@ def test_a_cuda_batch_gets_the_same_colours_as_a_cpu_batch():
     config = StrongViewConfig(jitter_probability=1, blur_probability=1, erasing=False)
     geometry = [whole_view(64, 64)] * 4
 
-    here = strong_view(weak, geometry, config, np.random.default_rng(0))
-    there = strong_view(weak.cuda(), geometry, config, np.random.default_rng(0))
+    here = strong_view(weak, geometry, config, draws(4))
+    there = strong_view(weak.cuda(), geometry, config, draws(4))
 
     torch.testing.assert_close(there.cpu(), here, atol=1e-4, rtol=0)
