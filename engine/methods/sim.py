@@ -100,10 +100,8 @@ class Sim:
         return Losses(
             sup=self.low_level(taught, targets, colours, step),
             unsup=self.mask_losses(taught, scenes, step),
-            stats={
-                **label_stats(candidates, torch.cat([one.score for one in made])),
-                **self._memories(scenes),
-            },
+            stats=label_stats(candidates, torch.cat([one.score for one in made]))
+            | self._memories(scenes),
             candidates=candidates,
         )
 
