@@ -82,12 +82,12 @@ def depth_loss(depth_logits: Tensor, truth: Tensor, inside: Tensor, counted: Ten
     The paper sums. Here: the mean over the cells of a box, then over the samples that count.
 
     Args:
-        depth_logits: (S, h, w) float32.
+        depth_logits: (S, h, w).
         truth: (S, h, w) in [0, 1].
         inside: (S, h, w) bool, the filled boxes.
         counted: (S,) bool.
     """
-    error = (depth_logits.sigmoid() - truth).square() * inside
+    error = (depth_logits.to(truth.dtype).sigmoid() - truth).square() * inside
     per_sample = error.sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)
     return (per_sample * counted).sum() / ranks.normaliser(counted.sum())
 

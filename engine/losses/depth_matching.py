@@ -57,7 +57,8 @@ def depth_consistency(
             for end in ends(total, offset):
                 end += weights  # a view: every cell gathers the pairs it is an end of
     flat = probs.flatten(1).float()
-    share = flat @ torch.stack([alike.flatten(), all_pairs.flatten()], dim=1)
+    with torch.autocast(probs.device.type, enabled=False):  # sums of thousands of pairs
+        share = flat @ torch.stack([alike.flatten(), all_pairs.flatten()], dim=1)
     return torch.where(share[:, 1] > 0, share[:, 0] / share[:, 1].clamp(min=1e-12), 0)
 
 

@@ -90,3 +90,15 @@ def test_frequencies_count_instances_but_no_crowds(tmp_path):
     Path(config.train_json).write_text(json.dumps(tree))
 
     assert class_frequencies(load_dataset(config, tmp_path).train).tolist() == [1, 0]
+
+
+def test_depth_maps_of_the_training_images_are_found(tmp_path):
+    config = coco_config(tmp_path)
+    name = load_dataset(config, tmp_path).train.images[0].path.stem
+    (tmp_path / "depth").mkdir()
+    (tmp_path / "depth" / f"{name}.png").touch()
+
+    data = load_dataset(config.model_copy(update={"train_depth": tmp_path / "depth"}), tmp_path)
+
+    assert data.train.images[0].depth_path == tmp_path / "depth" / f"{name}.png"
+    assert data.val.images[0].depth_path is None
