@@ -23,6 +23,7 @@ from app.thresholds import (
 )
 from lab.analysis.watch import run_alerts, standing_alerts
 from lab.datasets.records import ErrorKind, LabelSource
+from lab.store.errors import StoreMissing
 from lab.store.queries import (
     RunRow,
     StepSummary,
@@ -96,9 +97,11 @@ def router(root: Path) -> APIRouter:
 
 def overview(root: Path) -> dict[str, Any]:
     """All runs, newest first; `exists` is False while there is no store in `root`."""
-    if not (root / "store.db").is_file():
+    try:
+        opened = Store.open(root, read_only=True)
+    except StoreMissing:
         return {"root": str(root.absolute()), "exists": False, "runs": []}
-    with Store.open(root, read_only=True) as store:
+    with opened as store:
         alerts = standing_alerts(store)
         rows = [run_entry(row) | {"alerts": alerts.get(row.run_id, [])} for row in list_runs(store)]
     rows.sort(key=lambda row: row["created"], reverse=True)

@@ -16,8 +16,10 @@ import typer
 
 from app.commands.options import Json, StoreRoot
 from app.commands.terminal import counted, say_json, say_table
+from lab.store.errors import StoreError, StoreMissing
 from lab.store.queries import store_sizes
-from lab.store.store import Store, StoreError, default_root
+from lab.store.sqlite import SqliteFile
+from lab.store.store import Store, default_root
 
 PACKAGES = ("seglab", "torch", "torchvision", "gradio", "sqlalchemy", "hotcoco", "open_clip_torch")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -94,15 +96,23 @@ def check_browser(find: Callable[[str], str | None]) -> Finding:
 
 
 def check_store(root: Path) -> Finding:
-    if not (root / "store.db").exists():
-        return Finding("store", "note", f"{root}: none yet; seglab demo or seglab train makes one")
+    """Whether it can be opened: the file, or the server that SEGLAB_STORE names."""
     try:
         with Store.open(root, read_only=True) as store:
-            sizes = store_sizes(store)
+            sizes, where = store_sizes(store), place(store)
+    except StoreMissing as error:
+        return Finding("store", "note", f"{error}: seglab demo or seglab train")
     except StoreError as error:
         return Finding("store", "broken", str(error))
     runs, size = len(sizes.runs), sizes.database_bytes / GIB
-    return Finding("store", "ok", f"{root}: {counted(runs, 'run')}, {size:.2f} GiB of database")
+    return Finding("store", "ok", f"{where}: {counted(runs, 'run')}, {size:.2f} GiB of database")
+
+
+def place(store: Store) -> str:
+    """Where the rows lie; of a server also where the files do."""
+    if isinstance(store.database, SqliteFile):
+        return str(store.root)
+    return f"{store.name} answers, files in {store.root}"
 
 
 def check_disk(root: Path) -> Finding:

@@ -116,7 +116,7 @@ def _say_end(plan: Plan, shrunk: Shrunk | None, delete: bool) -> None:
     if shrunk is None:
         note("nothing to remove" if nothing else "nothing was removed yet: --yes does it")
         return
-    note(f"store.db: {byte_size(shrunk.before)} before, {byte_size(shrunk.after)} after")
+    note(f"database: {byte_size(shrunk.before)} before, {byte_size(shrunk.after)} after")
     if shrunk.why_not:
         note(shrunk.why_not)
 

@@ -172,10 +172,10 @@ def _say_pairs(title: str, pairs: dict[str, Any]) -> None:
         say_table((title, ""), list(pairs.items()), words=2)
 
 
-def _files(store: Store, run_id: str) -> dict[str, Path]:
+def _files(store: Store, run_id: str) -> dict[str, str | Path]:
     directory = store.run_directory(run_id)
     saved = checkpoints(store, run_id)
-    files = {"store": store.path, "log": directory / "log.txt"}
+    files: dict[str, str | Path] = {"store": store.name, "log": directory / "log.txt"}
     if saved:
         files["newest checkpoint"] = Path(saved[-1].path)
     return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -37,5 +38,6 @@ def ensure_worker(store: Store, *, idle_seconds: float = IDLE_SECONDS) -> int | 
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env={**os.environ, **store.environment},
         )
     return process.pid

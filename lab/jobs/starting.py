@@ -44,7 +44,7 @@ def start_engine(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=job.directory,
-            env=os.environ | slot.environment,
+            env={**os.environ, **store.environment, **slot.environment},
         )
 
 

@@ -67,7 +67,7 @@ class Worker:
         self._me = this_process()
         number = register_worker(store, self._me, list(self._slots), only_one=only_one)
         if number is None:
-            raise StoreError(f"{store.root}: a worker of this machine lives already")
+            raise StoreError(f"{store.name}: a worker of this machine lives already")
         self.number = number
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._signalled: dict[tuple[str, int], int] = {}

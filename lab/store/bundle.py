@@ -26,6 +26,8 @@ from lab.store.transfer import copy_run, is_unfinished, run_digest
 
 FORMAT = 1
 SUFFIX = ".seglab"
+A_FILE = ""
+"""No URL: what travels is an SQLite file, whatever the store itself is."""
 
 
 class BundleError(StoreError):
@@ -49,7 +51,7 @@ def write_bundle(store: Store, run_id: str, out: Path, *, checkpoints: bool = Fa
     row = get_run(store, run_id)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        with Store.open(Path(scratch)) as alone:
+        with Store.open(Path(scratch), url=A_FILE) as alone:
             copy_run(store, alone, row.run_id)
             digest = run_digest(alone, row.run_id)
         manifest = Manifest(
@@ -99,7 +101,7 @@ def import_bundle(store: Store, path: Path) -> tuple[Manifest, bool]:
     prefix = f".importing-{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=directory.parent) as scratch:
         _extract(path, Path(scratch))
-        with Store.open(Path(scratch)) as alone:
+        with Store.open(Path(scratch), url=A_FILE) as alone:
             new = not _is_there(store, alone, manifest.run_id, path)
             if new:
                 copy_run(alone, store, manifest.run_id)

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from sqlalchemy import Connection, insert, select
 
 from lab.datasets.records import Annotation, Dataset, ImageRecord
-from lab.store.statements import insert_sql
+from lab.store.database import database_of
+from lab.store.statements import column_names
 from lab.store.store import Store
 from lab.store.tables import datasets, images, truths
 
@@ -46,11 +47,10 @@ def _write(connection: Connection, dataset: Dataset, key: str) -> int:
     image_rows = [
         _image_row(dataset_id, position, image) for position, image in enumerate(dataset.images)
     ]
-    if image_rows:
-        connection.exec_driver_sql(insert_sql(images), image_rows)
+    database = database_of(connection)
+    database.insert(connection, images, column_names(images), image_rows)
     truth_rows = list(_truth_rows(dataset_id, dataset))
-    if truth_rows:
-        connection.exec_driver_sql(insert_sql(truths), truth_rows)
+    database.insert(connection, truths, column_names(truths)[1:], truth_rows)
     return dataset_id
 
 
@@ -63,7 +63,7 @@ def _image_row(dataset_id: int, position: int, image: ImageRecord) -> tuple[obje
 def _truth_rows(dataset_id: int, dataset: Dataset) -> Iterator[tuple[object, ...]]:
     for image in dataset.images:
         for truth in image.annotations:
-            yield (None, dataset_id, image.image_id, *_truth_values(truth))
+            yield (dataset_id, image.image_id, *_truth_values(truth))
 
 
 def _truth_values(truth: Annotation) -> tuple[object, ...]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class StoreError(Exception):
-    """The store cannot do what was asked; the message names the path or the run."""
+    """The store cannot do what was asked; the message names the store or the run."""
+
+
+class StoreMissing(StoreError):
+    """There is no store to read yet."""
 
 
 class StoreTooNew(StoreError):
@@ -21,3 +25,7 @@ class RecordingError(StoreError):
 
 class ActionRefused(StoreError):
     """A run in its state does not allow what was asked; the message says which states do."""
+
+
+class BadQuestion(StoreError):
+    """The SQL cannot be answered; the message says why in one sentence."""

@@ -95,8 +95,7 @@ def store_sizes(store: Store) -> StoreSizes:
             )
         ).all()
         sizes = [_run_size(connection, store, *row) for row in known]
-    files = [store.path, store.path.with_name("store.db-wal")]
-    return StoreSizes(sum(file.stat().st_size for file in files if file.exists()), tuple(sizes))
+        return StoreSizes(store.database.size(connection), tuple(sizes))
 
 
 def _run_size(connection: Connection, store: Store, run: int, run_id: str, name: str) -> RunSize:

@@ -167,7 +167,7 @@ class Ingest:
     def _write(self, batch: Batch) -> None:
         for pause in (*RETRY_PAUSES, None):
             try:
-                with self._store.writing() as connection:
+                with self._store.appending() as connection:
                     self._writer.write(connection, batch, self._step)
                 return
             except OperationalError:  # the disk is full, or another process holds the lock

@@ -1,6 +1,8 @@
 """Every step from one schema version to the next. Never edited once released, only added to.
 
 The statements are written out: a migration makes what its version had, whatever tables.py says now.
+PostgreSQL stores began at version 3: the steps up to there are SQLite's alone, later ones run on
+both. FLOAT is right for both; bytes are BLOB in the one and BYTEA in the other.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sqlalchemy import text
+
 from lab.datasets.records import LabelSource
 from lab.store.runs import run_number
 from lab.store.store import Store
@@ -36,12 +38,18 @@ def common_places(
         left, right = (run_number(connection, run_id) for run_id in run_ids)
         first = 0 if first_step is None else first_step
         last = 2**31 if last_step is None else last_step
-        found = connection.exec_driver_sql(
-            "SELECT a.step, a.image_id FROM label_sets AS a JOIN label_sets AS b "
-            "ON b.source = a.source AND b.step = a.step AND b.image_id = a.image_id "
-            "WHERE a.run = ? AND b.run = ? AND a.source = ? AND a.step BETWEEN ? AND ? "
-            f"AND {HAS_MASKS.format('a')} AND {HAS_MASKS.format('b')} "
-            "ORDER BY a.step DESC, a.image_id LIMIT ?",
-            (left, right, int(source), first, last, limit),
+        found = connection.execute(
+            text(
+                "SELECT a.step, a.image_id FROM label_sets AS a JOIN label_sets AS b "
+                "ON b.source = a.source AND b.step = a.step AND b.image_id = a.image_id "
+                "WHERE a.run = :left AND b.run = :right AND a.source = :source "
+                "AND a.step BETWEEN :first AND :last "
+                f"AND {HAS_MASKS.format('a')} AND {HAS_MASKS.format('b')} "
+                "ORDER BY a.step DESC, a.image_id LIMIT :limit"
+            ),
+            {
+                **{"left": left, "right": right, "source": int(source)},
+                **{"first": first, "last": last, "limit": limit},
+            },
         ).all()
     return [Place(*row) for row in found]

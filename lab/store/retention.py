@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from lab.datasets.records import LabelSource
 from lab.store.row_bytes import mask_bytes
@@ -142,10 +142,10 @@ def _plan_run(store: Store, run: RunRow, policy: MaskPolicy | None) -> RunPlan:
 def _loses_masks(connection: Connection, run: int, row: RunRow, policy: MaskPolicy) -> str:
     """SQL on label_sets s: the images and steps whose masks go. Made of our own numbers only."""
     source = int(LabelSource.PSEUDO)
-    newest = connection.exec_driver_sql(
-        "SELECT coalesce(max(step), -1) FROM step_summaries WHERE run = ? AND source = ?",
-        (run, source),
-    ).scalar_one()
+    last = (
+        "SELECT coalesce(max(step), -1) FROM step_summaries WHERE run = :run AND source = :source"
+    )
+    newest = connection.execute(text(last), {"run": run, "source": source}).scalar_one()
     condition = f"s.source = {source} AND s.step <> {int(newest)}"
     if policy.keep_every is None:
         return condition
@@ -157,16 +157,15 @@ def _remove_masks(store: Store, planned: RunPlan, policy: MaskPolicy) -> None:
     with store.reading() as connection:
         run = run_number(connection, planned.run.run_id)
         condition = _loses_masks(connection, run, planned.run, policy)
-        found = connection.exec_driver_sql(
-            "SELECT s.first_label_id, s.first_label_id + s.candidates - 1 FROM label_sets AS s "
-            f"WHERE s.run = ? AND s.candidates > 0 AND {condition}",
-            (run,),
-        ).all()
-    doomed = iter([tuple(row) for row in found])
+        spans = text(
+            "SELECT s.first_label_id AS first, s.first_label_id + s.candidates - 1 AS last "
+            f"FROM label_sets AS s WHERE s.run = :run AND s.candidates > 0 AND {condition}"
+        )
+        found = connection.execute(spans, {"run": run}).mappings().all()
+    doomed = iter([dict(row) for row in found])
+    delete = text("DELETE FROM label_masks WHERE label_id BETWEEN :first AND :last")
     while batch := list(islice(doomed, SETS_PER_TRANSACTION)):
-        with store.writing() as connection:
-            connection.exec_driver_sql(
-                "DELETE FROM label_masks WHERE label_id BETWEEN ? AND ?", batch
-            )
+        with store.appending() as connection:
+            connection.execute(delete, batch)
     payload = {"keep_every": policy.keep_every, "masks": planned.masks, "bytes": planned.freed}
     add_event(store, planned.run.run_id, None, "masks_removed", payload)

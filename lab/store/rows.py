@@ -237,7 +237,7 @@ class StoreSizes:
     """What the store holds."""
 
     database_bytes: int
-    """store.db with its write-ahead log."""
+    """store.db with its write-ahead log; on PostgreSQL the tables with their indexes."""
     runs: tuple[RunSize, ...]
 
 

@@ -6,12 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from lab.store.row_bytes import BYTES_PER_SCALAR, mask_bytes, score_bytes
 from lab.store.runs import run_number
 from lab.store.store import Store
 
+MASKS_OF_A_SET = "m.label_id BETWEEN s.first_label_id AND s.first_label_id + s.candidates - 1"
+"""label_masks m of label_sets s. Said with CROSS JOIN, which makes SQLite begin with the sets."""
 FILE_KINDS = {"checkpoints": "checkpoints", "predictions": "predictions", "log.txt": "logs"}
 
 
@@ -38,12 +40,10 @@ def run_bytes(store: Store, run_id: str) -> RunBytes:
     """What the run takes now. Reads all of its masks: a second per few million."""
     with store.reading() as connection:
         run = run_number(connection, run_id)
-        labels, sets = connection.exec_driver_sql(
-            "SELECT coalesce(sum(candidates), 0), count(*) FROM label_sets WHERE run = ?", (run,)
-        ).one()
-        points = connection.exec_driver_sql(
-            "SELECT count(*) FROM scalars WHERE run = ?", (run,)
-        ).scalar_one()
+        counted = "SELECT coalesce(sum(candidates), 0), count(*) FROM label_sets WHERE run = :run"
+        labels, sets = connection.execute(text(counted), {"run": run}).one()
+        counted = "SELECT count(*) FROM scalars WHERE run = :run"
+        points = connection.execute(text(counted), {"run": run}).scalar_one()
         masks = mask_bytes(*count_masks(connection, run))
     return RunBytes(
         masks=masks,
@@ -53,15 +53,13 @@ def run_bytes(store: Store, run_id: str) -> RunBytes:
     )
 
 
-def count_masks(connection: Connection, run: int, condition: str = "1") -> tuple[int, int]:
+def count_masks(connection: Connection, run: int, condition: str = "1 = 1") -> tuple[int, int]:
     """Number of kept masks of the run and bytes of their counts; `condition` on label_sets s."""
-    count, size = connection.exec_driver_sql(
+    counted = (
         "SELECT count(*), coalesce(sum(length(m.counts)), 0) FROM label_sets AS s "
-        "CROSS JOIN label_masks AS m "
-        "ON m.label_id BETWEEN s.first_label_id AND s.first_label_id + s.candidates - 1 "
-        f"WHERE s.run = ? AND {condition}",
-        (run,),
-    ).one()
+        f"CROSS JOIN label_masks AS m WHERE {MASKS_OF_A_SET} AND s.run = :run AND {condition}"
+    )
+    count, size = connection.execute(text(counted), {"run": run}).one()
     return count, size
 
 

@@ -1,93 +1,73 @@
 """The schema's version, and the way forward from every older one.
 
-The version lives in the file itself (PRAGMA user_version). A new store is created at the newest
-version; an older one walks through the migrations it has not seen, in one transaction.
+The version lives in the database itself. A new store is created at the newest version; an older
+one walks through the migrations it has not seen, in one transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
-from lab.store.errors import StoreError, StoreTooNew
+from lab.store.database import database_of
+from lab.store.errors import StoreError, StoreMissing, StoreTooNew
 from lab.store.migrations import MIGRATIONS, Migration
 from lab.store.tables import METADATA, counters
-
-APPLICATION_ID = 0x5E61AB
-"""Marks the file as a seglab store (PRAGMA application_id)."""
 
 
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
     return 1 + len(migrations)
 
 
-def create_or_migrate(
-    connection: Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS
-) -> None:
+def create_or_migrate(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Bring the store to the newest version inside the caller's transaction.
 
     Raises:
         StoreTooNew: the store is ahead of this seglab.
-        StoreError: the file is some other SQLite database.
+        StoreError: the database holds something else.
     """
     newest = newest_version(migrations)
-    found = check_not_newer(connection, path, migrations)
+    found = check_not_newer(connection, migrations)
     if found == 0:
-        METADATA.create_all(connection)
+        METADATA.create_all(connection, checkfirst=False)
         connection.execute(insert(counters).values(name="label_id", value=0))
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
     else:
         for migrate in migrations[found - 1 :]:
             migrate(connection)
     if found != newest:
-        connection.exec_driver_sql(f"PRAGMA user_version = {newest}")
+        database_of(connection).set_version(connection, newest)
 
 
-def check_readable(
-    connection: Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS
-) -> None:
+def check_readable(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """A reader cannot migrate: refuse every version but the newest.
 
     Raises:
-        StoreTooNew, StoreError: as `create_or_migrate`, and for an older or empty store.
+        StoreTooNew, StoreError: as `create_or_migrate`, and for an older store.
+        StoreMissing: the database is empty.
     """
-    newest = newest_version(migrations)
-    found = check_not_newer(connection, path, migrations)
+    newest, name = newest_version(migrations), database_of(connection).name
+    found = check_not_newer(connection, migrations)
+    if found == 0:
+        raise StoreMissing(f"{name}: no store here yet; train a run first")
     if found < newest:
         raise StoreError(
-            f"{path}: schema version {found}, this seglab reads version {newest}; "
+            f"{name}: schema version {found}, this seglab reads version {newest}; "
             "open the store once for writing to bring it up to date"
         )
 
 
-def check_not_newer(
-    connection: Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS
-) -> int:
-    """The version of the store, if this seglab knows it.
+def check_not_newer(connection: Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """The version of the store, if this seglab knows it; 0 = empty.
 
     Raises:
         StoreTooNew, StoreError: as `create_or_migrate`.
     """
-    found = stored_version(connection, path)
-    newest = newest_version(migrations)
+    database = database_of(connection)
+    found, newest = database.version(connection), newest_version(migrations)
     if found > newest:
         raise StoreTooNew(
-            f"{path}: schema version {found}, this seglab knows up to {newest}; "
-            "upgrade seglab, or point SEGLAB_HOME at another directory"
+            f"{database.name}: schema version {found}, this seglab knows up to {newest}; "
+            "upgrade seglab, or choose another store (SEGLAB_HOME, SEGLAB_STORE)"
         )
     return found
-
-
-def stored_version(connection: Connection, path: Path) -> int:
-    """The version of the file, 0 when it is still empty."""
-    if _pragma(connection, "application_id") == APPLICATION_ID:
-        return _pragma(connection, "user_version")
-    if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
-        raise StoreError(f"{path}: an SQLite database, but not one that seglab made")
-    return 0
-
-
-def _pragma(connection: Connection, name: str) -> int:
-    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())

@@ -1,14 +1,48 @@
 """The views that `seglab sql` offers: names instead of numbers, one row per thing, each explained.
 
 They exist only while a question is asked (TEMP views over tables.py), so they can change freely.
+What SQL leaves open is written once per database, as a `Spelling`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 from lab.datasets.records import DropRule, ErrorKind, LabelSource
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a database writes what SQL leaves open. {0} = a column, {1} = a key."""
+
+    time: str
+    """Unix seconds as text, UTC."""
+    text: str
+    """Bytes as text."""
+    number: str
+    """The number under a key of a JSON object."""
+    members: str
+    """The members of a JSON object as rows (key, value)."""
+    member: str
+    """The value of such a row as a number."""
+    class_names: tuple[str, ...]
+    """Statements that make the classes of every run rows of `class_names`: looked up per label,
+    not parsed per label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """An expression that every database writes in its own way."""
+
+    what: Literal["time", "text", "number", "member"]
+    column: str
+    key: str = ""
+
+    def sql(self, spelling: Spelling) -> str:
+        template: str = getattr(spelling, self.what)
+        return template.format(self.column, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +50,12 @@ class ViewColumn:
     """A column: its name, how it is made, and what it means."""
 
     name: str
-    sql: str
+    sql: str | Spelled
     about: str
+
+    def made(self, spelling: Spelling) -> str:
+        sql = self.sql if isinstance(self.sql, str) else self.sql.sql(spelling)
+        return f"{sql} AS {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +67,15 @@ class View:
     columns: tuple[ViewColumn, ...]
     source: str
     """FROM ... WHERE ..."""
+    members_of: str | None = None
+    """A JSON column of `source` whose members are joined as k."""
 
-    def create_sql(self) -> str:
-        made = ", ".join(f"{column.sql} AS {column.name}" for column in self.columns)
-        return f"CREATE TEMP VIEW {self.name} AS SELECT {made} FROM {self.source}"
+    def create_sql(self, spelling: Spelling) -> str:
+        made = ", ".join(column.made(spelling) for column in self.columns)
+        joined = ""
+        if self.members_of is not None:
+            joined = f" CROSS JOIN {spelling.members.format(self.members_of)} AS k"
+        return f"CREATE TEMP VIEW {self.name} AS SELECT {made} FROM {self.source}{joined}"
 
 
 def _words(column: str, words: type[IntEnum]) -> str:
@@ -41,8 +84,8 @@ def _words(column: str, words: type[IntEnum]) -> str:
     return f"CASE {column} {cases} END"
 
 
-def _time(column: str) -> str:
-    return f"datetime({column}, 'unixepoch')"
+def _time(column: str) -> Spelled:
+    return Spelled("time", column)
 
 
 def _same(table: str, abouts: dict[str, str]) -> tuple[ViewColumn, ...]:
@@ -106,7 +149,7 @@ LABEL = (
             "duplicate": "1 = right, but a better label already has that truth",
         },
     ),
-    ViewColumn("mask", "CAST(m.counts AS TEXT)", "compressed COCO RLE; NULL = not kept"),
+    ViewColumn("mask", Spelled("text", "m.counts"), "compressed COCO RLE; NULL = not kept"),
     ViewColumn("mask_height", "m.height", "height of the mask's image"),
     ViewColumn("mask_width", "m.width", "width of the mask's image"),
 )
@@ -151,7 +194,8 @@ VIEWS = (
                     "seed": "of all randomness",
                     "parent_run_id": "the run it was forked from",
                     "parent_step": "at this step",
-                    "config": "all of it as JSON: json_extract(config, '$.method.name')",
+                    "config": "all of it as JSON: json_extract(config, '$.method.name'), "
+                    "on PostgreSQL config #>> '{method,name}'",
                 },
             ),
             *(
@@ -204,7 +248,7 @@ VIEWS = (
                 {"step": "steps done", "split": "which images", "model": "student or teacher"},
             ),
             *(
-                ViewColumn(name, f"json_extract(e.metrics, '$.{name}')", "mask AP, 0 to 100")
+                ViewColumn(name, Spelled("number", "e.metrics", name), "mask AP, 0 to 100")
                 for name in METRICS
             ),
         ),
@@ -220,9 +264,10 @@ VIEWS = (
                 {"step": "steps done", "split": "which images", "model": "student or teacher"},
             ),
             ViewColumn("class", "k.key", "class"),
-            ViewColumn("AP", "k.value", "mask AP of the class; NULL = no truth"),
+            ViewColumn("AP", Spelled("member", "k"), "mask AP of the class; NULL = no truth"),
         ),
-        "runs AS r JOIN evaluations AS e ON e.run = r.run, json_each(e.per_class) AS k",
+        "runs AS r JOIN evaluations AS e ON e.run = r.run",
+        members_of="e.per_class",
     ),
     View(
         "run_events",
@@ -237,10 +282,30 @@ VIEWS = (
     ),
 )
 
-CLASS_NAMES = (
-    "CREATE TEMP TABLE class_names (run INTEGER, label INTEGER, name TEXT, supercategory TEXT, "
-    "PRIMARY KEY (run, label)) WITHOUT ROWID",
-    "INSERT INTO class_names SELECT r.run, c.key, json_extract(c.value, '$.name'), "
-    "json_extract(c.value, '$.supercategory') FROM runs AS r, json_each(r.categories) AS c",
+SQLITE = Spelling(
+    time="datetime({0}, 'unixepoch')",
+    text="CAST({0} AS TEXT)",
+    number="json_extract({0}, '$.{1}')",
+    members="json_each({0})",
+    member="{0}.value",
+    class_names=(
+        "CREATE TEMP TABLE class_names (run INTEGER, label INTEGER, name TEXT, "
+        "supercategory TEXT, PRIMARY KEY (run, label)) WITHOUT ROWID",
+        "INSERT INTO class_names SELECT r.run, c.key, json_extract(c.value, '$.name'), "
+        "json_extract(c.value, '$.supercategory') FROM runs AS r, json_each(r.categories) AS c",
+    ),
 )
-"""Classes of every run as rows: looked up per label, not parsed per label."""
+POSTGRES = Spelling(
+    time="to_char(to_timestamp({0}) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')",
+    text="convert_from({0}, 'UTF8')",
+    number="CAST({0} ->> '{1}' AS double precision)",
+    members="json_each_text({0})",
+    member="CAST({0}.value AS double precision)",
+    class_names=(
+        "CREATE TEMP TABLE class_names (run integer, label integer, name text, "
+        "supercategory text, PRIMARY KEY (run, label))",
+        "INSERT INTO class_names SELECT r.run, c.nth - 1, c.one ->> 'name', "
+        "c.one ->> 'supercategory' FROM runs AS r "
+        "CROSS JOIN json_array_elements(r.categories) WITH ORDINALITY AS c (one, nth)",
+    ),
+)

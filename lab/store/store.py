@@ -1,27 +1,27 @@
-"""One directory that remembers every run: store.db beside runs/<run_id>/."""
+"""What remembers every run: rows in a database, beside files in a directory.
+
+The rows lie in ROOT/store.db, or in the PostgreSQL database that SEGLAB_STORE names; what a run
+writes as files (checkpoints, predictions, log) lies in ROOT/runs/<run_id>/ either way.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-import numpy as np
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import QueuePool
 
-from lab.store.errors import StoreError
+from lab.store.database import VARIABLE, Database
+from lab.store.errors import StoreError, StoreMissing
+from lab.store.postgres_address import default_address
 from lab.store.schema import check_not_newer, check_readable, create_or_migrate
+from lab.store.sqlite import SqliteFile
 
-BUSY_SECONDS = 30.0
-"""How long one process waits for another's transaction."""
-PAGE_BYTES = 8192
-NUMPY_NUMBERS = (np.int8, np.int16, np.int32, np.int64, np.uint8, np.float32, np.bool_)
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -30,51 +30,85 @@ def default_root() -> Path:
     return Path(os.environ.get("SEGLAB_HOME") or "seglab-data")
 
 
+def database_at(root: Path, url: str | None = None) -> Database:
+    """The database of the store in `root`: the one at the URL, else its file.
+
+    Raises:
+        StoreError: the URL is none, or its driver is not installed.
+    """
+    if not url:
+        return SqliteFile(root / "store.db")
+    try:
+        from lab.store.postgres import PostgresServer  # psycopg is needed for nothing else
+    except ImportError as error:
+        raise StoreError(
+            f"{VARIABLE}: a PostgreSQL store needs psycopg, which cannot be imported "
+            f"({error}): pip install -e '.[postgres]'"
+        ) from None
+    return PostgresServer(url)
+
+
 class Store:
     """An open store. Safe to share between threads; every process opens its own.
 
     Readers and writers use separate connections: reading never waits for a writer, and a writer
-    takes the write lock when its transaction begins, so that two of them queue up politely.
+    takes its turn when its transaction begins, so that two of them queue up politely.
     """
 
-    def __init__(self, root: Path, reader: Engine, writer: Engine | None) -> None:
+    def __init__(
+        self, root: Path, database: Database, reader: Engine, writer: Engine | None
+    ) -> None:
         self.root = root
+        self.database = database
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    def open(cls, root: Path | None = None, *, read_only: bool = False) -> Self:
+    def open(
+        cls, root: Path | None = None, *, url: str | None = None, read_only: bool = False
+    ) -> Self:
         """Open the store at `root`, creating or migrating it unless `read_only`.
 
+        Args:
+            url: of a PostgreSQL database; None = the one in SEGLAB_STORE, "" = a file in `root`.
+
         Raises:
+            StoreMissing: there is none to read.
             StoreTooNew: a newer seglab wrote it.
-            StoreError: there is none to read, it is no seglab store, or it cannot be opened.
+            StoreError: it is no seglab store, or it cannot be opened.
         """
         root = (root if root is not None else default_root()).expanduser().absolute()
-        path = root / "store.db"
-        _adapt_numpy()
-        if read_only and not path.is_file():
-            raise StoreError(
-                f"{path}: no store here; train a run first, or set SEGLAB_HOME to one that exists"
+        database = database_at(root, default_address() if url is None else url)
+        if read_only and not database.can_be_read():
+            raise StoreMissing(
+                f"{database.name}: no store here; train a run first, or set SEGLAB_HOME to one "
+                "that exists"
             )
-        store = cls(root, _engine(path, "ro"), None if read_only else _engine(path, "rwc"))
+        store = cls(root, database, database.reader(), None if read_only else database.writer())
         try:
             store._prepare()
         except (DatabaseError, OSError) as error:
             store.close()
-            raise StoreError(f"{path}: cannot be opened: {_reason(error, path)}") from error
+            reason = database.reason(error)
+            raise StoreError(f"{database.name}: cannot be opened: {reason}") from error
         except StoreError:
             store.close()
             raise
         return store
 
     @property
-    def path(self) -> Path:
-        return self.root / "store.db"
+    def name(self) -> str:
+        """Where the rows lie: a path, or a URL without its password."""
+        return self.database.name
 
     @property
     def read_only(self) -> bool:
         return self._writer is None
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables that make another process open the same database, beside `root`."""
+        return self.database.environment()
 
     def run_directory(self, run_id: str) -> Path:
         """Where a run keeps its files: checkpoints/, predictions/, log.txt. Not created here."""
@@ -90,9 +124,20 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction: all of it is written when the block ends, nothing if it raises."""
+        """One transaction, alone: all of it is written when the block ends, nothing if it raises.
+
+        What is read in it stays so until it ends: no other `writing` block runs meanwhile.
+        """
+        with self.appending() as connection:
+            self.database.take_turn(connection)
+            yield connection
+
+    @contextmanager
+    def appending(self) -> Iterator[Connection]:
+        """As `writing`, but where a database can, beside others: for rows that one process alone
+        writes, such as those of the run it records."""
         if self._writer is None:
-            raise StoreError(f"{self.path}: opened read-only")
+            raise StoreError(f"{self.name}: opened read-only")
         with self._writer.begin() as connection:
             yield connection
 
@@ -110,93 +155,11 @@ class Store:
     def _prepare(self) -> None:
         if self._writer is None:
             with self.reading() as connection:
-                check_readable(connection, self.path)
+                check_readable(connection)
             return
         self.root.mkdir(parents=True, exist_ok=True)
-        if self.path.is_file():  # refuse a foreign or newer file before touching it
+        if self.database.can_be_read():  # refuse a foreign or newer one before touching it
             with self.reading() as connection:
-                check_not_newer(connection, self.path)
+                check_not_newer(connection)
         with self.writing() as connection:
-            create_or_migrate(connection, self.path)
-
-
-def _adapt_numpy() -> None:
-    """Let sqlite3 take numpy's numbers as numbers; it would store an np.int64 as bytes."""
-    for kind in NUMPY_NUMBERS:
-        sqlite3.register_adapter(kind, _plain_number)
-
-
-def _plain_number(value: np.generic) -> int | float:
-    return value.item()
-
-
-def reading_address(path: Path) -> str:
-    """The URI by which sqlite3 opens a store for reading, as it lies there now."""
-    return f"{path.as_uri()}?mode=ro{'&immutable=1' if _is_still(path) else ''}"
-
-
-def _is_still(path: Path) -> bool:
-    """Whether the store lies in a directory that cannot be written to, with no log beside it.
-
-    SQLite reads through a file that it makes beside a store (store.db-shm), and cannot here. It
-    needs none when everything is in store.db; a log with something in it says that not all is.
-    """
-    return not os.access(path.parent, os.W_OK) and _log_is_empty(path)
-
-
-def _log_is_empty(path: Path) -> bool:
-    log = path.with_name(f"{path.name}-wal")
-    return not log.exists() or log.stat().st_size == 0
-
-
-def _engine(path: Path, mode: Literal["ro", "rwc"]) -> Engine:
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            reading_address(path) if mode == "ro" else f"{path.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,  # we begin transactions ourselves, below
-            check_same_thread=False,
-        )
-        if mode == "rwc":
-            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts for new files only
-            _switch_to_wal(connection)
-            connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("PRAGMA cache_size = -32000")
-        return connection
-
-    engine = create_engine(
-        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=8, max_overflow=-1
-    )
-    begin = "BEGIN" if mode == "ro" else "BEGIN IMMEDIATE"
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Write-ahead log: readers go on while one writes. Kept in the file once set."""
-    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    if mode != "wal":
-        # Two processes may create the store at once; the lock makes the second one wait, which
-        # the switch of the journal mode alone would not do.
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _reason(error: Exception, path: Path) -> str:
-    text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
-    if not path.parent.is_dir() or os.access(path.parent, os.W_OK):
-        return text
-    if _log_is_empty(path):
-        return f"{text}; its directory is read-only, so it can be read but not written"
-    return (
-        f"{text}; its directory is read-only, and {path.name}-wal holds what is not in {path.name} "
-        "yet: open the store once where it can be written, or copy its directory"
-    )
+            create_or_migrate(connection)

@@ -25,10 +25,20 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeEngine
 
 from lab.datasets.records import ErrorKind
 
 METADATA = MetaData()
+
+
+BY_BYTES = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is sorted as SQLite sorts it, whatever language a PostgreSQL server speaks."""
+
+
+def _word(length: int) -> TypeEngine[str]:
+    """Short text. PostgreSQL would insist on the length, SQLite does not."""
+    return String(length).with_variant(Text(collation="C"), "postgresql")
 
 
 def _real(name: str) -> Column[float]:
@@ -60,12 +70,12 @@ runs = Table(
     "runs",
     METADATA,
     Column("run", Integer, primary_key=True),
-    Column("run_id", String(40), nullable=False, unique=True),
+    Column("run_id", _word(40), nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("host", Text, nullable=False),
     Column("dataset", Text, nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("status", _word(16), nullable=False),
     Column("error", Text),
     Column("created", Float(53), nullable=False),
     Column("started", Float(53)),
@@ -74,7 +84,7 @@ runs = Table(
     Column("seed", BigInteger, nullable=False),
     Column("config", JSON, nullable=False),
     Column("categories", JSON, nullable=False),
-    Column("parent_run_id", String(40)),
+    Column("parent_run_id", _word(40)),
     Column("parent_step", Integer),
     Column("train_dataset_id", Integer),
     Column("val_dataset_id", Integer),
@@ -86,7 +96,7 @@ origins = Table(
     Column("run", Integer, primary_key=True),
     Column("command", JSON, nullable=False),
     Column("machine", Text, nullable=False),
-    Column("git_commit", String(64)),
+    Column("git_commit", _word(64)),
     Column("git_diff", Text),
     Column("versions", JSON, nullable=False),
 )
@@ -110,7 +120,7 @@ datasets = Table(
     "datasets",
     METADATA,
     Column("dataset_id", Integer, primary_key=True),
-    Column("content_key", String(64), nullable=False, unique=True),
+    Column("content_key", _word(64), nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("categories", JSON, nullable=False),
     Column("num_images", Integer, nullable=False),
@@ -149,7 +159,7 @@ scalar_names = Table(
     "scalar_names",
     METADATA,
     Column("name_id", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", BY_BYTES, nullable=False, unique=True),
 )
 
 scalars = Table(
@@ -253,8 +263,8 @@ evaluations = Table(
     METADATA,
     Column("run", Integer, primary_key=True, autoincrement=False),
     Column("step", Integer, primary_key=True, autoincrement=False),
-    Column("split", String(64), primary_key=True),
-    Column("model", String(16), primary_key=True),
+    Column("split", _word(64), primary_key=True),
+    Column("model", _word(16), primary_key=True),
     _real("ap"),
     Column("metrics", JSON, nullable=False),
     Column("per_class", JSON, nullable=False),
@@ -287,16 +297,16 @@ jobs = Table(
     "jobs",
     METADATA,
     Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("stage", String(16), nullable=False),
+    Column("stage", _word(16), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("position", Integer, nullable=False),
-    Column("needs", String(16), nullable=False),
+    Column("needs", _word(16), nullable=False),
     Column("directory", Text, nullable=False),
     Column("queued", Float(53), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("cancels", Integer, nullable=False),
     Column("worker", Integer),
-    Column("slot", String(16)),
+    Column("slot", _word(16)),
     Column("taken", Float(53)),
     Column("machine", Text),
     Column("pid", Integer),
@@ -330,7 +340,7 @@ asks = Table(
     Column("changes", JSON, nullable=False),
     Column("author", Text, nullable=False),
     Column("created", Float(53), nullable=False),
-    Column("answer", String(16)),
+    Column("answer", _word(16)),
     Column("step", Integer),
     Column("reason", Text),
     Column("answered", Float(53)),
@@ -342,7 +352,7 @@ asks = Table(
 counters = Table(
     "counters",
     METADATA,
-    Column("name", String(32), primary_key=True),
+    Column("name", _word(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
 """Ids are taken from here inside the transaction that uses them: `label_id`."""

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Select, Table, insert, or_, select, update
 
 from lab.store import tables
+from lab.store.database import database_of
 from lab.store.runs import run_number
-from lab.store.statements import insert_sql
+from lab.store.statements import column_names
 from lab.store.store import Store
-from lab.store.writer import name_ids, reserve_label_ids
+from lab.store.writer import insert_first_columns, name_ids, reserve_label_ids
 
 WHOLE = (
     tables.origins,
@@ -59,19 +60,18 @@ def copy_run(source: Store, target: Store, run_id: str) -> None:
             name: _copy_dataset(reader, target, row[name])
             for name in ("train_dataset_id", "val_dataset_id")
         }
-        started = {**row, **datasets, "status": "failed", "error": UNFINISHED, "run": None}
+        started = {**row, **datasets, "status": "failed", "error": UNFINISHED}
+        del started["run"]
         with target.writing() as writer:
-            _insert(writer, tables.runs, [tuple(started.values())])
-            new = run_number(writer, run_id)
+            added = insert(tables.runs).values(started).returning(tables.runs.c.run)
+            new = writer.execute(added).scalar_one()
         _copy_scalars(reader, target, run, new)
         _copy_labels(reader, target, run, new)
         for table in (*WHOLE, tables.events):
             _copy_whole(reader, target, table, run, new)
         with target.writing() as writer:
-            writer.exec_driver_sql(
-                "UPDATE runs SET status = ?, error = ? WHERE run = ?",
-                (row["status"], row["error"], new),
-            )
+            ended = update(tables.runs).where(tables.runs.c.run == new)
+            writer.execute(ended.values(status=row["status"], error=row["error"]))
 
 
 def is_unfinished(store: Store, run_id: str) -> bool:
@@ -81,7 +81,10 @@ def is_unfinished(store: Store, run_id: str) -> bool:
 
 
 def run_digest(store: Store, run_id: str) -> str:
-    """Equal for runs with equal rows, whatever their numbers in the store are. SHA-256."""
+    """Equal for runs with equal rows, whatever their numbers in the store are. SHA-256.
+
+    The values are Python's, so that it is equal on SQLite and PostgreSQL.
+    """
     digest = hashlib.sha256()
     with store.reading() as connection:
         run = run_number(connection, run_id)
@@ -91,120 +94,153 @@ def run_digest(store: Store, run_id: str) -> str:
         digest.update(repr(row).encode())
         for query in _content(run):
             digest.update(b"\n")
-            for part in connection.exec_driver_sql(query).yield_per(ROWS_PER_TRANSACTION):
+            options = {"yield_per": ROWS_PER_TRANSACTION}
+            for part in connection.execute(query, execution_options=options):
                 digest.update(repr(tuple(part)).encode())
     return digest.hexdigest()
 
 
-def _content(run: int) -> Iterator[str]:
+def _content(run: int) -> Iterator[Select]:
     """Queries that answer what a run holds, in an order of its own, without the store's numbers."""
     for table in (*WHOLE, tables.events):
-        names = [c.name for c in table.columns if c.name not in ("run", "event_id")]
-        order = "event_id" if table is tables.events else ", ".join(names[:4])
-        yield f"SELECT {', '.join(names)} FROM {table.name} WHERE run = {run} ORDER BY {order}"
+        columns = _without(table, "run", "event_id")
+        order = [column for column in table.primary_key if column.name != "run"]
+        yield select(*columns).where(table.c.run == run).order_by(*order)
+    names = tables.scalar_names
     for table in (tables.scalars, tables.latest_scalars):
-        yield (
-            f"SELECT n.name, s.step, s.value FROM {table.name} AS s JOIN scalar_names AS n "
-            f"ON n.name_id = s.name_id WHERE s.run = {run} ORDER BY n.name, s.step"
+        named = select(names.c.name, table.c.step, table.c.value)
+        joined = named.join(names, names.c.name_id == table.c.name_id).where(table.c.run == run)
+        yield joined.order_by(names.c.name, table.c.step)
+    sets, labels = tables.label_sets, tables.labels
+    place = (sets.c.source, sets.c.step, sets.c.image_id)
+    own = _without(sets, "run", "first_label_id")
+    yield select(*own).where(sets.c.run == run).order_by(*place)
+    yield _masks_of(run)
+    own = _without(labels, "run", "label_id")
+    place = (labels.c.source, labels.c.step, labels.c.image_id, labels.c.position)
+    yield select(*own).where(labels.c.run == run).order_by(*place)
+    yield _datasets_of(run)
+
+
+def _masks_of(run: int) -> Select:
+    """Masks in the order of the sets and labels that they belong to."""
+    sets, masks = tables.label_sets.c, tables.label_masks.c
+    last = sets.first_label_id + sets.candidates - 1
+    nth = masks.label_id - sets.first_label_id
+    return (
+        select(nth, masks.height, masks.width, masks.counts)
+        .join_from(
+            tables.label_sets,
+            tables.label_masks,
+            masks.label_id.between(sets.first_label_id, last),
         )
-    sets = [c.name for c in tables.label_sets.columns if c.name not in ("run", "first_label_id")]
-    place = "source, step, image_id"
-    yield f"SELECT {', '.join(sets)} FROM label_sets WHERE run = {run} ORDER BY {place}"
-    yield (
-        "SELECT m.label_id - s.first_label_id, m.height, m.width, m.counts FROM label_sets AS s "
-        "CROSS JOIN label_masks AS m ON m.label_id BETWEEN s.first_label_id "
-        f"AND s.first_label_id + s.candidates - 1 WHERE s.run = {run} ORDER BY {place}, m.label_id"
+        .where(sets.run == run)
+        .order_by(sets.source, sets.step, sets.image_id, masks.label_id)
     )
-    labels = [c.name for c in tables.labels.columns if c.name not in ("run", "label_id")]
-    yield (f"SELECT {', '.join(labels)} FROM labels WHERE run = {run} ORDER BY {place}, position")
-    yield (
-        "SELECT r.train_dataset_id IS NULL, d.content_key FROM runs AS r LEFT JOIN datasets AS d "
-        f"ON d.dataset_id IN (r.train_dataset_id, r.val_dataset_id) WHERE r.run = {run} ORDER BY 2"
+
+
+def _datasets_of(run: int) -> Select:
+    runs, datasets = tables.runs.c, tables.datasets.c
+    is_its = or_(
+        datasets.dataset_id == runs.train_dataset_id, datasets.dataset_id == runs.val_dataset_id
     )
+    return (
+        select(runs.train_dataset_id.is_(None), datasets.content_key)
+        .join_from(tables.runs, tables.datasets, is_its, isouter=True)
+        .where(runs.run == run)
+        .order_by(datasets.content_key)
+    )
+
+
+def _without(table: Table, *names: str) -> list[ColumnElement[Any]]:
+    return [column for column in table.columns if column.name not in names]
 
 
 def _run_row(connection: Connection, run: int) -> dict[str, Any]:
-    """The run's row as it is stored, by column name."""
-    names = _names(tables.runs)
-    query = f"SELECT {', '.join(names)} FROM runs WHERE run = ?"
-    return dict(zip(names, connection.exec_driver_sql(query, (run,)).one(), strict=True))
+    """The run's row by column name."""
+    query = select(tables.runs).where(tables.runs.c.run == run)
+    return dict(connection.execute(query).mappings().one())
 
 
 def _copy_dataset(reader: Connection, target: Store, dataset_id: int | None) -> int | None:
     """The dataset's number in `target`, where it is written unless the same content is there."""
     if dataset_id is None:
         return None
-    names = _names(tables.datasets)
-    query = f"SELECT {', '.join(names)} FROM datasets WHERE dataset_id = ?"
-    row = reader.exec_driver_sql(query, (dataset_id,)).one()
-    key = row[names.index("content_key")]
-    find = "SELECT dataset_id FROM datasets WHERE content_key = ?"
+    datasets = tables.datasets
+    found = reader.execute(select(datasets).where(datasets.c.dataset_id == dataset_id))
+    row = dict(found.mappings().one())
+    del row["dataset_id"]
+    known = select(datasets.c.dataset_id).where(datasets.c.content_key == row["content_key"])
     with target.writing() as writer:
-        known = writer.exec_driver_sql(find, (key,)).scalar()
-        if known is not None:
-            return known
-        _insert(writer, tables.datasets, [(None, *row[1:])])
-        new = writer.exec_driver_sql(find, (key,)).scalar_one()
-        for table, changed in (
-            (tables.images, {"dataset_id": new}),
-            (tables.truths, {"dataset_id": new, "truth": None}),
-        ):
-            order = ", ".join(column.name for column in table.primary_key)
-            found = _rows(reader, table, f"dataset_id = {dataset_id} ORDER BY {order}")
-            for rows in found:
-                _insert(writer, table, _replaced(table, rows, changed))
+        there = writer.scalar(known)
+        if there is not None:
+            return there
+        added = insert(datasets).values(row).returning(datasets.c.dataset_id)
+        new = writer.execute(added).scalar_one()
+        for table in (tables.images, tables.truths):
+            columns = [name for name in column_names(table) if name != "truth"]
+            for rows in _rows(reader, table, table.c.dataset_id == dataset_id, names=columns):
+                moved = _replaced(columns, rows, {"dataset_id": new})
+                database_of(writer).insert(writer, table, columns, moved)
     return new
 
 
 def _copy_whole(reader: Connection, target: Store, table: Table, run: int, new: int) -> None:
-    changed: dict[str, int | None] = {"run": new}
-    if table is tables.events:
-        changed["event_id"] = None
-    order = ", ".join(column.name for column in table.primary_key)
-    for rows in _rows(reader, table, f"run = {run} ORDER BY {order}"):
-        with target.writing() as writer:
-            _insert(writer, table, _replaced(table, rows, changed))
+    """Few rows, some with JSON in them."""
+    query = select(*_without(table, "event_id")).where(table.c.run == run)
+    found = reader.execute(query.order_by(*table.primary_key)).mappings()
+    for rows in found.partitions(ROWS_PER_TRANSACTION):
+        with target.appending() as writer:
+            writer.execute(insert(table), [{**row, "run": new} for row in rows])
 
 
 def _copy_scalars(reader: Connection, target: Store, run: int, new: int) -> None:
-    names = dict(
-        reader.exec_driver_sql(
-            "SELECT n.name_id, n.name FROM scalar_names AS n JOIN latest_scalars AS s "
-            "ON s.name_id = n.name_id WHERE s.run = ?",
-            (run,),
-        ).all()
+    known, latest = tables.scalar_names.c, tables.latest_scalars.c
+    recorded = (
+        select(known.name_id, known.name)
+        .join(tables.latest_scalars, latest.name_id == known.name_id)
+        .where(latest.run == run)
     )
-    with target.writing() as writer:
+    names: dict[int, str] = {name_id: name for name_id, name in reader.execute(recorded)}
+    with target.appending() as writer:
         numbers = name_ids(writer, set(names.values()))
     for table in (tables.scalars, tables.latest_scalars):
-        for rows in _rows(reader, table, f"run = {run} ORDER BY name_id, step"):
-            with target.writing() as writer:
+        for rows in _rows(reader, table, table.c.run == run):
+            with target.appending() as writer:
                 translated = [(new, numbers[names[row[1]]], *row[2:]) for row in rows]
-                _insert(writer, table, translated)
+                insert_first_columns(writer, table, translated)
 
 
 def _copy_labels(reader: Connection, target: Store, run: int, new: int) -> None:
     """Label sets with their labels and masks, under label numbers that `target` gives out."""
-    query = "SELECT rowid FROM label_sets WHERE run = ? ORDER BY first_label_id"
-    numbers = reader.exec_driver_sql(query, (run,)).scalars().all()
-    columns = _names(tables.label_sets)
+    sets = tables.label_sets
+    columns = column_names(sets)
     first, count = columns.index("first_label_id"), columns.index("candidates")
-    for start in range(0, len(numbers), SETS_PER_TRANSACTION):
-        listed = ", ".join(map(str, numbers[start : start + SETS_PER_TRANSACTION]))
-        where = f"rowid IN ({listed}) ORDER BY first_label_id"
-        sets = [row for rows in _rows(reader, tables.label_sets, where) for row in rows]
-        spans = [(row[first], row[count]) for row in sets]
-        with target.writing() as writer:
+    # A set without labels has the first number of the next one: it comes before it.
+    query = select(sets).where(sets.c.run == run).order_by(sets.c.first_label_id, sets.c.candidates)
+    found = reader.execute(query, execution_options={"yield_per": SETS_PER_TRANSACTION})
+    for rows in found.partitions():
+        spans = [(row[first], row[count]) for row in rows]
+        with target.appending() as writer:
             moved = _Moved(spans, reserve_label_ids(writer, sum(size for _, size in spans)))
-            for row in sets:
+            for row in rows:
                 changed = {"run": new, "first_label_id": moved(row[first])}
-                _insert(writer, tables.label_sets, _replaced(tables.label_sets, [row], changed))
-            where = f"label_id BETWEEN {spans[0][0]} AND {sum(spans[-1]) - 1}"
-            for rows in _rows(reader, tables.labels, f"{where} AND run = {run}"):
-                _insert(writer, tables.labels, [(moved(one[0]), new, *one[2:]) for one in rows])
-            for rows in _rows(reader, tables.label_masks, where):
-                mine = [(moved(one[0]), *one[1:]) for one in rows if moved.knows(one[0])]
-                _insert(writer, tables.label_masks, mine)
+                insert_first_columns(writer, sets, _replaced(columns, [row], changed))
+            _copy_labels_of(reader, writer, run, new, moved)
+
+
+def _copy_labels_of(
+    reader: Connection, writer: Connection, run: int, new: int, moved: _Moved
+) -> None:
+    """The labels of some sets and their masks."""
+    labels, masks = tables.labels, tables.label_masks
+    span = (labels.c.label_id.between(*moved.span), labels.c.run == run)
+    for rows in _rows(reader, labels, *span):
+        renamed = [(moved(one[0]), new, *one[2:]) for one in rows]
+        insert_first_columns(writer, labels, renamed)
+    for rows in _rows(reader, masks, masks.c.label_id.between(*moved.span)):
+        mine = [(moved(one[0]), *one[1:]) for one in rows if moved.knows(one[0])]
+        insert_first_columns(writer, masks, mine)
 
 
 class _Moved:
@@ -214,6 +250,8 @@ class _Moved:
         self._spans = spans
         self._firsts = [first for first, _ in spans]
         self._starts = list(accumulate((count for _, count in spans), initial=begin))
+        self.span = (spans[0][0], sum(spans[-1]) - 1)
+        """The first and the last of the old numbers."""
 
     def __call__(self, label_id: int) -> int:
         index = bisect_right(self._firsts, label_id) - 1
@@ -225,25 +263,21 @@ class _Moved:
 
 
 def _rows(
-    reader: Connection, table: Table, where: str, size: int = ROWS_PER_TRANSACTION
+    reader: Connection,
+    table: Table,
+    *where: ColumnElement[bool],
+    names: Sequence[str] | None = None,
 ) -> Iterator[Sequence[Sequence[Any]]]:
-    """Stored values as they are, in batches; columns in the order of the table."""
-    query = f"SELECT {', '.join(_names(table))} FROM {table.name} WHERE {where}"
-    yield from reader.exec_driver_sql(query).partitions(size)
+    """Rows in batches, in the order of their primary key; columns in the order of the table."""
+    columns = [table.c[name] for name in names or column_names(table)]
+    query = select(*columns).where(*where).order_by(*table.primary_key)
+    found = reader.execute(query, execution_options={"yield_per": ROWS_PER_TRANSACTION})
+    yield from found.partitions()
 
 
 def _replaced(
-    table: Table, rows: Sequence[Sequence[Any]], changed: Mapping[str, int | None]
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], changed: Mapping[str, int]
 ) -> list[tuple[Any, ...]]:
     """The rows with some columns set to other values."""
-    places = {_names(table).index(name): value for name, value in changed.items()}
+    places = {columns.index(name): value for name, value in changed.items()}
     return [tuple(places.get(index, value) for index, value in enumerate(row)) for row in rows]
-
-
-def _insert(writer: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    if rows:
-        writer.exec_driver_sql(insert_sql(table), list(rows))
-
-
-def _names(table: Table) -> list[str]:
-    return [column.name for column in table.columns]

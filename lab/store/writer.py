@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, text, update
 
 from lab.config import AppliedChange
 from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
 from lab.store.asks import write_applied
+from lab.store.database import Rows, database_of
 from lab.store.jsonable import jsonable
 from lab.store.packing import count_labels, label_tuples, pack_boxes
 from lab.store.runs import write_beat
-from lab.store.statements import insert_sql, upsert_sql
+from lab.store.statements import column_names, on_conflict_sql
 from lab.store.tables import (
     COUNT_COLUMNS,
     checkpoints,
@@ -34,7 +35,7 @@ from lab.store.tables import (
     step_summaries,
 )
 
-PLACE = "run = ? AND source = ? AND step = ? AND image_id = ?"
+PLACE = "run = :run AND source = :source AND step = :step AND image_id = :image_id"
 
 Event = tuple[int | None, str, Mapping[str, Any]]
 """Step, kind, payload."""
@@ -93,7 +94,7 @@ class RunWriter:
             self._write_evaluation(connection, at, evaluation)
         for at, path in batch.checkpoints:
             row = (self.run, at, self._stored_path(path), now)
-            connection.exec_driver_sql(upsert_sql(checkpoints), row)
+            database_of(connection).upsert(connection, checkpoints, [row])
         for at, kind, payload in batch.events:
             connection.execute(
                 insert(events).values(
@@ -109,10 +110,11 @@ class RunWriter:
     ) -> None:
         ids = name_ids(connection, {name for name, _ in values})
         rows = [(self.run, ids[name], step, value) for (name, step), value in values.items()]
-        connection.exec_driver_sql(upsert_sql(scalars), rows)
+        database = database_of(connection)
+        database.upsert(connection, scalars, rows)
         newest = {row[1]: row for row in sorted(rows, key=lambda row: row[2])}
         guard = "excluded.step >= latest_scalars.step"
-        connection.exec_driver_sql(upsert_sql(latest_scalars, only_if=guard), list(newest.values()))
+        database.upsert(connection, latest_scalars, list(newest.values()), only_if=guard)
 
     def _write_labels(self, connection: Connection, sets: Sequence[LabelSet]) -> None:
         self._forget(connection, sets)
@@ -141,8 +143,7 @@ class RunWriter:
             *((label_sets, set_rows), (labels, label_rows)),
             *((labels, box_rows), (label_masks, mask_rows)),
         ):
-            if rows:
-                connection.exec_driver_sql(insert_sql(table, len(rows[0])), rows)
+            insert_first_columns(connection, table, rows)
         self._summarise(connection, {(int(one.labels.source), one.step) for one in sets})
 
     def _forget(self, connection: Connection, sets: Sequence[LabelSet]) -> None:
@@ -157,7 +158,10 @@ class RunWriter:
         old_steps = {tuple(row) for row in old}
         again = [one for one in sets if (int(one.labels.source), one.step) in old_steps]
         for one in again:
-            place = (self.run, int(one.labels.source), one.step, one.labels.image_id)
+            place = {
+                **{"run": self.run, "source": int(one.labels.source)},
+                **{"step": one.step, "image_id": one.labels.image_id},
+            }
             masks_of_set = (
                 "DELETE FROM label_masks WHERE label_id IN (SELECT label_id FROM labels "
                 f"WHERE {PLACE})"
@@ -167,16 +171,19 @@ class RunWriter:
                 f"DELETE FROM labels WHERE {PLACE}",
                 f"DELETE FROM label_sets WHERE {PLACE}",
             ):
-                connection.exec_driver_sql(statement, place)
+                connection.execute(text(statement), place)
 
     def _summarise(self, connection: Connection, steps: set[tuple[int, int]]) -> None:
         sums = ", ".join(f"sum({name})" for name in COUNT_COLUMNS)
         names = ", ".join(("run", "source", "step", "images", *COUNT_COLUMNS))
-        connection.exec_driver_sql(
-            f"INSERT OR REPLACE INTO step_summaries ({names}) "
-            f"SELECT run, source, step, count(*), {sums} FROM label_sets "
-            "WHERE run = ? AND source = ? AND step = ? GROUP BY run, source, step",
-            [(self.run, source, step) for source, step in sorted(steps)],
+        connection.execute(
+            text(
+                f"INSERT INTO step_summaries ({names}) "
+                f"SELECT run, source, step, count(*), {sums} FROM label_sets "
+                "WHERE run = :run AND source = :source AND step = :step "
+                f"GROUP BY run, source, step {on_conflict_sql(step_summaries)}"
+            ),
+            [{"run": self.run, "source": one, "step": step} for one, step in sorted(steps)],
         )
 
     def _write_evaluation(self, connection: Connection, step: int, made: Evaluation) -> None:
@@ -209,12 +216,28 @@ class RunWriter:
         return str(path.relative_to(self.directory) if inside else path)
 
 
+def insert_first_columns(connection: Connection, table: Table, rows: Rows) -> None:
+    """Rows of the table's first columns, as many as they have; the others are NULL."""
+    if rows:
+        columns = column_names(table)[: len(rows[0])]
+        database_of(connection).insert(connection, table, columns, rows)
+
+
 def name_ids(connection: Connection, names: set[str]) -> Mapping[str, int]:
-    """Numbers of scalars by name; new names get one."""
-    connection.exec_driver_sql(
-        "INSERT INTO scalar_names (name) VALUES (?) ON CONFLICT (name) DO NOTHING",
-        [(name,) for name in sorted(names)],
-    )
+    """Numbers of scalars by name; new names get one.
+
+    Asked first, because an INSERT that does nothing uses up a number on PostgreSQL.
+    """
+    known = _known_names(connection, names)
+    new = sorted(names - known.keys())
+    if not new:
+        return known
+    statement = "INSERT INTO scalar_names (name) VALUES (:name) ON CONFLICT (name) DO NOTHING"
+    connection.execute(text(statement), [{"name": name} for name in new])
+    return _known_names(connection, names)
+
+
+def _known_names(connection: Connection, names: set[str]) -> dict[str, int]:
     rows = connection.execute(
         select(scalar_names.c.name, scalar_names.c.name_id).where(scalar_names.c.name.in_(names))
     )
@@ -223,10 +246,11 @@ def name_ids(connection: Connection, names: set[str]) -> Mapping[str, int]:
 
 def reserve_label_ids(connection: Connection, count: int) -> int:
     """The first of `count` ids that belong to this transaction alone."""
-    taken = connection.execute(
+    take = (
         update(counters)
         .where(counters.c.name == "label_id")
         .values(value=counters.c.value + count)
         .returning(counters.c.value)
-    ).scalar_one()
-    return taken - count + 1
+    )
+    with database_of(connection).counting(connection) as own:
+        return own.execute(take).scalar_one() - count + 1

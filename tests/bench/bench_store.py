@@ -23,7 +23,7 @@ from lab.store.packing import label_tuples, pack
 from lab.store.queries import LabelFilter, find_labels, label_columns, scalar_series
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run, run_number
-from lab.store.statements import insert_sql
+from lab.store.statements import column_names, insert_sql
 from lab.store.store import Store
 from tests.factories import pseudo_labels
 
@@ -102,7 +102,7 @@ def plain_rate(path: Path, made: list[PseudoLabels], steps: int) -> float:
                 rows += label_tuples(records, next_id, place)
                 next_id += len(records)
         with connection:
-            connection.executemany(insert_sql(table), rows)
+            connection.executemany(insert_sql(table, column_names(table)[: len(rows[0])]), rows)
     seconds = time.perf_counter() - begin
     connection.close()
     return (next_id - 1) / seconds

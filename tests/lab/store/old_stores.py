@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from lab.store.runs import add_event, create_run
-from lab.store.schema import APPLICATION_ID, newest_version
+from lab.store.schema import newest_version
+from lab.store.sqlite import APPLICATION_ID
 from lab.store.store import Store
 from tests.app.commands.conftest import CONFIG, record_by_hand
 

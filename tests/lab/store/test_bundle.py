@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, text
 
 from lab.config import RunConfig
 from lab.store import tables, transfer
@@ -18,10 +19,11 @@ from lab.store.bundle import BundleError, import_bundle, read_manifest, write_bu
 from lab.store.errors import StoreError, StoreTooNew
 from lab.store.queries import get_run, list_runs
 from lab.store.recorder import StoreRecorder
-from lab.store.runs import add_event, create_run
+from lab.store.runs import add_event, create_run, run_number
 from lab.store.store import Store
 from lab.store.transfer import LEFT_BEHIND, TRANSLATED, UNFINISHED, WHOLE, copy_run, run_digest
 from tests.app.commands.conftest import record_by_hand
+from tests.databases import BOTH, new_url
 from tests.factories import filled_store, pseudo_labels
 
 OWN_NUMBERS = {"run", "label_id", "first_label_id", "event_id", "dataset_id", "truth", "name_id"}
@@ -44,10 +46,10 @@ def teacher(filled: Store) -> str:
     return get_run(filled, "teacher").run_id
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(params=BOTH)
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A store with a run of its own, so that no number is free that the file uses."""
-    with Store.open(tmp_path / "other") as store:
+    with Store.open(tmp_path / "other", url=new_url(request)) as store:
         record_by_hand(store)
         yield store
 
@@ -56,9 +58,7 @@ def everything(store: Store, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of a run in all tables, without the store's own numbers; sorted."""
     with store.reading() as connection:
         found: dict[str, list[tuple[Any, ...]]] = {}
-        run = connection.exec_driver_sql(
-            "SELECT run FROM runs WHERE run_id = ?", (run_id,)
-        ).scalar_one()
+        run = run_number(connection, run_id)
         where = {
             "label_masks": f"label_id IN (SELECT label_id FROM labels WHERE run = {run})",
             **dict.fromkeys(
@@ -69,12 +69,10 @@ def everything(store: Store, run_id: str) -> dict[str, list[tuple[Any, ...]]]:
             "scalar_names": f"name_id IN (SELECT name_id FROM scalars WHERE run = {run})",
         }
         for table in (*WHOLE, *TRANSLATED):
-            names = [c.name for c in table.columns if c.name not in OWN_NUMBERS]
-            names = [name for name in names if not name.endswith("_dataset_id")]
-            rows = connection.exec_driver_sql(
-                f"SELECT {', '.join(names)} FROM {table.name} "
-                f"WHERE {where.get(table.name, f'run = {run}')}"
-            ).all()
+            columns = [c for c in table.columns if c.name not in OWN_NUMBERS]
+            columns = [c for c in columns if not c.name.endswith("_dataset_id")]
+            condition = text(where.get(table.name, f"run = {run}"))
+            rows = connection.execute(select(*columns).where(condition)).all()
             found[table.name] = sorted((tuple(row) for row in rows), key=repr)
     return found
 
@@ -100,20 +98,34 @@ def test_curves_and_masks_stay_with_their_own(
     """Sorted rows could be right with the wrong neighbours: ask for pairs."""
     pairs = (
         "SELECT n.name, c.step, c.value FROM scalars AS c JOIN scalar_names AS n USING (name_id) "
-        "JOIN runs AS r USING (run) WHERE r.run_id = ? ORDER BY 1, 2",
+        "JOIN runs AS r USING (run) WHERE r.run_id = :run_id ORDER BY 1, 2",
         "SELECT l.source, l.step, l.image_id, l.position, l.score, m.counts, "
         "l.label_id - s.first_label_id FROM labels AS l JOIN label_masks AS m USING (label_id) "
         "JOIN label_sets AS s USING (run, source, step, image_id) JOIN runs AS r USING (run) "
-        "WHERE r.run_id = ? ORDER BY 1, 2, 3, 4",
+        "WHERE r.run_id = :run_id ORDER BY 1, 2, 3, 4",
     )
     write_bundle(filled, teacher, tmp_path / "a.seglab")
     import_bundle(other, tmp_path / "a.seglab")
 
     for query in pairs:
         with filled.reading() as ours, other.reading() as theirs:
-            expected = ours.exec_driver_sql(query, (teacher,)).all()
-            assert theirs.exec_driver_sql(query, (teacher,)).all() == expected
+            expected = ours.execute(text(query), {"run_id": teacher}).all()
+            assert theirs.execute(text(query), {"run_id": teacher}).all() == expected
             assert expected
+
+
+def test_a_run_goes_on_from_there_to_a_third_store(
+    filled: Store, other: Store, teacher: str, tmp_path: Path
+):
+    write_bundle(filled, teacher, tmp_path / "a.seglab")
+    import_bundle(other, tmp_path / "a.seglab")
+    write_bundle(other, teacher, tmp_path / "b.seglab", checkpoints=True)
+
+    with Store.open(tmp_path / "third") as third:
+        import_bundle(third, tmp_path / "b.seglab")
+
+        assert everything(third, teacher) == everything(filled, teacher)
+        assert run_digest(third, teacher) == run_digest(filled, teacher)
 
 
 def test_a_fork_keeps_its_parent_although_that_stays_behind(

@@ -64,8 +64,9 @@ def test_a_run_that_was_trained_took_what_was_foretold_within_a_factor_of_two(ki
     assert 0.5 < getattr(foretold, kind) / TOOK[kind] < 2
 
 
-def test_rows_take_what_is_counted_for_them(store: Store):
+def test_rows_take_what_is_counted_for_them(file_store: Store):
     """SQLite's own book of pages against the constants, on 4,000 labels."""
+    store = file_store
     run_id = create_run(store, RunConfig())
     made = [pseudo_labels(10, image_id=image) for image in range(4)]
     with StoreRecorder(store, run_id, keep_every=2) as recorder:
@@ -73,7 +74,7 @@ def test_rows_take_what_is_counted_for_them(store: Store):
             recorder.pseudo_labels(step, made)
             recorder.scalars(step, {f"loss/{index}": 1 / 3 for index in range(20)})
 
-    with sqlite3.connect(store.path) as plain:
+    with sqlite3.connect(store.name) as plain:
         pages = dict(plain.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name").fetchall())
     scores = (
         *("labels", "labels_of_a_step", "labels_of_an_image"),

@@ -28,15 +28,17 @@ from lab.store.queries import (
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run
 from lab.store.store import Store
+from tests.databases import BOTH, new_url
 from tests.factories import filled_store, pseudo_labels
 
 MANY = 10**6
 
 
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
+@pytest.fixture(scope="module", params=BOTH)
+def labelled(request, tmp_path_factory):
     """A store whose newest run has 20 steps of labels on 3 images, one without candidates."""
-    with Store.open(tmp_path_factory.mktemp("labelled")) as store:
+    root = tmp_path_factory.mktemp("labelled")
+    with Store.open(root, url=new_url(request)) as store:
         run_id = create_run(store, RunConfig())
         with StoreRecorder(store, run_id) as recorder:
             for step in range(0, 40, 2):

@@ -90,13 +90,13 @@ def test_what_is_not_in_the_store_yet_is_not_left_out_in_silence(shelf: Path) ->
     """A copy of a store in use: the newest run is in its log alone."""
     with Store.open(shelf / "live") as store:
         create_run(store, RunConfig(name="first"))
-        held = sqlite3.connect(store.path)  # keeps the log from being folded in
+        held = sqlite3.connect(store.name)  # keeps the log from being folded in
         held.execute("SELECT count(*) FROM runs").fetchone()
         create_run(store, RunConfig(name="newest"))
         copy = shelf / "copy"
         copy.mkdir()
         for name in ("store.db", "store.db-wal"):
-            shutil.copy(store.path.with_name(name), copy / name)
+            shutil.copy(store.root / name, copy / name)
         held.close()
 
     answer = asked_by_a_reader(copy, names)

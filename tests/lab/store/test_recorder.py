@@ -278,7 +278,7 @@ def test_a_store_that_cannot_be_written_does_not_stop_training(store, run_id, mo
 
     assert series(store, run_id) == [(1, 2.0)]
     assert [event.kind for event in events(store, run_id)] == ["recording_failed"]
-    with pytest.raises(RecordingError, match="no such table"):
+    with pytest.raises(RecordingError, match=r"no such table|does not exist"):
         recorder.finish("stopped")
     assert get_run(store, run_id).status == "stopped"
 
@@ -344,7 +344,7 @@ def record_elsewhere(root, steps: int) -> subprocess.Popen[str]:
     )
 
 
-def test_processes_record_into_one_new_store_at_once_and_lose_nothing(tmp_path):
+def test_processes_record_into_one_new_store_at_once_and_lose_nothing(database, tmp_path):
     root = tmp_path / "shared store"
     children = [record_elsewhere(root, 80) for _ in range(4)]
     run_ids = [child.communicate(timeout=120)[0].split()[0] for child in children]
@@ -360,18 +360,20 @@ def test_processes_record_into_one_new_store_at_once_and_lose_nothing(tmp_path):
         with store.reading() as connection:
             distinct = connection.exec_driver_sql("SELECT count(DISTINCT label_id) FROM labels")
             assert distinct.scalar_one() == 4 * 80 * 6
-            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+            if database == "sqlite":
+                checked = connection.exec_driver_sql("PRAGMA integrity_check")
+                assert checked.scalar_one() == "ok"
 
 
-def test_a_killed_process_leaves_what_it_flushed_and_its_run_becomes_stale(tmp_path, monkeypatch):
-    child = record_elsewhere(tmp_path, 10**6)
+def test_a_killed_process_leaves_what_it_flushed_and_its_run_becomes_stale(store, monkeypatch):
+    child = record_elsewhere(store.root, 10**6)
     assert child.stdout is not None
     run_id = child.stdout.readline().strip()
     flushed = int(child.stdout.readline())
     child.send_signal(signal.SIGKILL)
     child.wait()
 
-    with Store.open(tmp_path) as store:
+    with Store.open(store.root) as store:
         steps = [step for step, _ in series(store, run_id)]
         assert steps == [*range(len(steps))] and len(steps) >= flushed
         labelled = find_labels(store, run_id, LabelFilter()).total

@@ -4,14 +4,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from lab.config import RunConfig
 from lab.store.errors import StoreError, StoreTooNew
 from lab.store.migrations import MIGRATIONS
 from lab.store.queries import list_runs
 from lab.store.runs import create_run
-from lab.store.schema import create_or_migrate, newest_version, stored_version
+from lab.store.schema import create_or_migrate, newest_version
 from lab.store.store import Store, default_root
 
 
@@ -22,8 +22,8 @@ def test_what_one_process_writes_another_reader_sees(store):
         assert [(run.run_id, run.name) for run in list_runs(reader)] == [(run_id, "first")]
 
 
-def test_the_file_is_in_write_ahead_mode_and_says_its_version(store):
-    with sqlite3.connect(store.path) as plain:
+def test_the_file_is_in_write_ahead_mode_and_says_its_version(file_store):
+    with sqlite3.connect(file_store.name) as plain:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert plain.execute("PRAGMA user_version").fetchone() == (newest_version(),)
 
@@ -32,7 +32,7 @@ def test_a_reader_cannot_write(store):
     with Store.open(store.root, read_only=True) as reader:
         with pytest.raises(StoreError, match="opened read-only"):
             create_run(reader, RunConfig())
-        with reader.reading() as connection, pytest.raises(Exception, match="readonly"):
+        with reader.reading() as connection, pytest.raises(Exception, match=r"read-?only"):
             connection.exec_driver_sql("DELETE FROM runs")
 
 
@@ -43,8 +43,8 @@ def test_there_is_nothing_to_read_where_no_store_is(tmp_path):
 
 
 def test_a_newer_store_is_refused_by_writers_and_readers(store):
-    with sqlite3.connect(store.path) as plain:
-        plain.execute("PRAGMA user_version = 999")
+    with store.writing() as connection:
+        store.database.set_version(connection, 999)
 
     for read_only in (True, False):
         with pytest.raises(StoreTooNew, match=r"version 999.*upgrade seglab"):
@@ -99,10 +99,10 @@ def cheer_up(connection: Connection) -> None:
 
 def test_an_older_store_walks_forward_and_keeps_its_rows(store, run_id):
     with store.writing() as connection:
-        create_or_migrate(connection, store.path, (*MIGRATIONS, add_mood, cheer_up))
+        create_or_migrate(connection, (*MIGRATIONS, add_mood, cheer_up))
 
     with store.reading() as connection:
-        assert stored_version(connection, store.path) == newest_version() + 2
+        assert store.database.version(connection) == newest_version() + 2
         moods = connection.exec_driver_sql("SELECT run_id, mood FROM runs").all()
     assert moods == [(run_id, "cheerful")]
 
@@ -110,10 +110,10 @@ def test_an_older_store_walks_forward_and_keeps_its_rows(store, run_id):
 def test_a_migration_runs_once(store, run_id):
     for _ in range(2):
         with store.writing() as connection:
-            create_or_migrate(connection, store.path, (*MIGRATIONS, add_mood))
+            create_or_migrate(connection, (*MIGRATIONS, add_mood))
 
     with store.reading() as connection:
-        assert stored_version(connection, store.path) == newest_version() + 1
+        assert store.database.version(connection) == newest_version() + 1
 
 
 def test_a_migration_that_fails_changes_nothing(store, run_id):
@@ -121,21 +121,21 @@ def test_a_migration_that_fails_changes_nothing(store, run_id):
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError), store.writing() as connection:
-        create_or_migrate(connection, store.path, (*MIGRATIONS, add_mood, stumble))
+        create_or_migrate(connection, (*MIGRATIONS, add_mood, stumble))
 
     with store.reading() as connection:
-        assert stored_version(connection, store.path) == newest_version()
-        columns = connection.exec_driver_sql("SELECT name FROM pragma_table_info('runs')")
-        assert "mood" not in columns.scalars().all()
+        assert store.database.version(connection) == newest_version()
+        columns = inspect(connection).get_columns("runs")
+        assert "mood" not in [column["name"] for column in columns]
 
 
-def test_the_indexes_that_questions_rely_on_are_used(store):
+def test_the_indexes_that_questions_rely_on_are_used(file_store):
     questions = {
         "labels_of_a_step": "run = 1 AND source = 0 AND step = 5 AND label = 2 "
         "ORDER BY mask_quality LIMIT 50",
         "labels_of_an_image": "run = 1 AND image_id = 3 AND step BETWEEN 1 AND 9",
     }
-    with store.reading() as connection:
+    with file_store.reading() as connection:
         for index, condition in questions.items():
             plan = connection.exec_driver_sql(
                 f"EXPLAIN QUERY PLAN SELECT * FROM labels WHERE {condition}"
