@@ -17,8 +17,8 @@ from app.thresholds import (
     PAPER_CLASS_THRESHOLD,
     PAPER_MASK_THRESHOLD,
     config_in_effect,
-    own_threshold,
-    threshold_keys,
+    own_thresholds,
+    threshold_fields,
     thresholds_of,
 )
 from lab.analysis.watch import run_alerts, standing_alerts
@@ -127,8 +127,9 @@ def entry_now(store: Store, row: RunRow) -> dict[str, Any]:
 
 
 def score_entries(recorded: Sequence[str], config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The scores of a run in words; `key` is the threshold that its config has on one, or None."""
-    keys, axes = threshold_keys(config), axis_names(recorded) if recorded else ()
+    """The scores of a run in words; `key` is where its config has a threshold on one, or None."""
+    fields, bars = threshold_fields(config), own_thresholds(config)
+    axes = axis_names(recorded) if recorded else ()
     return [
         {
             "name": score.name,
@@ -137,8 +138,8 @@ def score_entries(recorded: Sequence[str], config: Mapping[str, Any]) -> list[di
             "about": score.about,
             "is_axis": score.name in axes,
             "is_share": score.is_share,
-            "key": keys.get(score.name),
-            "threshold": own_threshold(config, score.name),
+            "key": f"method.{fields[score.name]}" if score.name in fields else None,
+            "threshold": bars.get(score.name, 0.0),
         }
         for score in scores_of({*recorded, *axes})
     ]

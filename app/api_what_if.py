@@ -24,7 +24,7 @@ from app.axes import (
 from app.candidates import count_truths, truth_numbers
 from app.label_entries import label_entries, rows_of
 from app.questions import Question, Span, Whole
-from app.thresholds import config_in_effect, min_area_of, thresholds_of
+from app.thresholds import config_in_effect, min_area_of
 from app.window import StepWindow, choose_window
 from lab.analysis.iou_sums import IouSums
 from lab.analysis.threshold_grid import grid, passes
@@ -171,7 +171,7 @@ def labels_of(
     wanted = LabelFilter(
         source=LabelSource.PSEUDO, first_step=window.first, last_step=window.last, label=label
     )
-    bars = bars_elsewhere(thresholds_of(config_in_effect(store, run)), axes)
+    bars = bars_elsewhere(config_in_effect(store, run), axes)
     needed = ("area", *axes.columns, *bars, *names)
     columns = label_columns(store, run.run_id, wanted, tuple(dict.fromkeys(needed)))
     fits = (columns["area"] > min_area_of(run.config)) & passes_all(columns, bars)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.label_scores import BY_NAME
-from app.thresholds import Thresholds
+from app.thresholds import own_thresholds, thresholds_of
 from lab.analysis.mask_quality import QUALITIES
 from lab.datasets.records import BoolArray, FloatArray
 
@@ -42,6 +42,14 @@ class Axes:
         return BY_NAME[self.x].short, BY_NAME[self.y].short
 
 
+USUAL = (
+    Axes("match_score", "depth_score"),
+    Axes("semantic_score", "instance_score"),
+    Axes("box_score", "pixel_score"),
+)
+"""Of masks made from boxes: by pseudo depth, by prototypes, by ranked boxes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
     """Labels in the plane. All (N,) in [0, 1]."""
@@ -57,9 +65,8 @@ def axis_names(recorded: Collection[str]) -> tuple[str, ...]:
 
 
 def default_axes(recorded: Collection[str]) -> Axes:
-    """Class and mask quality; box and pixel score where masks were made from boxes."""
-    has_both = {"box_score", "pixel_score"} <= set(recorded)
-    return Axes("box_score", "pixel_score") if has_both else Axes()
+    """Those that its method decides by: the first of USUAL that it recorded."""
+    return next((axes for axes in USUAL if {axes.x, axes.y} <= set(recorded)), Axes())
 
 
 def choose_axes(recorded: Collection[str], x: str | None = None, y: str | None = None) -> Axes:
@@ -87,12 +94,11 @@ def place(columns: Columns, axes: Axes) -> Points:
     return Points(x, y, _measured(columns["score"]) if axes.is_decoupled else x * y)
 
 
-def bars_elsewhere(rule: Thresholds, axes: Axes) -> dict[str, float]:
+def bars_elsewhere(config: Mapping[str, Any], axes: Axes) -> dict[str, float]:
     """The thresholds of a run that are no axis of the plane, by column: they hold as they are."""
-    if rule.kind == "coupled":
-        bars = {} if axes.is_decoupled else {"score": rule.coupled}
-    else:
-        bars = {"class_quality": rule.class_quality, "mask_quality": rule.mask_quality}
+    rule, bars = thresholds_of(config), own_thresholds(config)
+    if rule.kind == "coupled" and not axes.is_decoupled:
+        bars["score"] = rule.coupled
     return {name: bar for name, bar in bars.items() if bar > 0 and name not in (axes.x, axes.y)}
 
 

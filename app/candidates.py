@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from app.axes import Axes, Points, bars_elsewhere, passes_all, place
-from app.thresholds import thresholds_of
 from lab.analysis.what_if import Answer, IntegralHistogram
 from lab.datasets.records import BoolArray, DropRule, FloatArray, IntArray
 from lab.store.queries import LabelFilter, RunRow, label_columns, step_summaries
@@ -62,7 +61,7 @@ def load_candidates(
     Where a threshold of the run is on a score that is no axis, only labels that pass it count.
     """
     chosen = LabelFilter(first_step=first, last_step=last)
-    bars = bars_elsewhere(thresholds_of(run.config), axes)
+    bars = bars_elsewhere(run.config, axes)
     names = tuple(dict.fromkeys((*COLUMNS, *axes.columns, *bars)))
     columns = label_columns(store, run.run_id, chosen, names)
     smallest = run.config["method"].get("min_mask_area", 0)

@@ -36,15 +36,15 @@ SCORES = (
     LabelScore(
         "box_score",
         "box score",
-        "Mean class score of the boxes that the mask was made from (BoxSeg: those that BQR ranked "
-        "first and that count; BoxTeacher: the one detection)",
+        "How good the boxes are that the mask was made from (BoxSeg: mean class score of those "
+        "that BQR ranked first and that count; BoxTeacher: of the one detection)",
     ),
     LabelScore("pixel_score", "pixel score", "Mean probability of the mask's pixels in the box"),
     LabelScore(
         "mask_score",
         "mask score (MQS)",
-        "Box and pixel score in one: what the loss weighs the mask by (BoxSeg's MQS, BoxTeacher's "
-        "mask-aware score)",
+        "How far the mask is trusted (BoxSeg's MQS and BoxTeacher's mask-aware score: box and "
+        "pixel score in one)",
         "mask score",
     ),
     LabelScore("depth_score", "depth score", "How well the mask follows depth"),

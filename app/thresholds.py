@@ -51,24 +51,28 @@ def thresholds_of(config: Mapping[str, Any]) -> Thresholds:
     return Thresholds("class", bar, 0.0, 0.0)
 
 
-def threshold_keys(config: Mapping[str, Any]) -> dict[str, str]:
-    """Which scores the run puts a threshold on: dotted config key by column.
+def threshold_fields(config: Mapping[str, Any]) -> dict[str, str]:
+    """Which scores the run puts a threshold on: field of its method by column.
 
     A threshold on the product of two scores is none on either of them.
     """
     method = config.get("method", {})
-    fields = {"class_quality": "class_threshold", "mask_quality": "mask_threshold"}
-    if method.get("name") == "pl_dc" and not method.get("ddtf", True):
-        fields = {}
-    elif method.get("name") == "boxteacher":
-        fields = {"box_score": "min_score"}
-    return {column: f"method.{field}" for column, field in fields.items() if field in method}
+    match method.get("name"):
+        case "boxteacher":
+            fields = {"box_score": "min_score"}
+        case "pseudo_depth":
+            fields = {"match_score": "match_threshold"}
+        case "pl_dc" if not method.get("ddtf", True):
+            fields = {}
+        case _:
+            fields = {"class_quality": "class_threshold", "mask_quality": "mask_threshold"}
+    return {column: field for column, field in fields.items() if field in method}
 
 
-def own_threshold(config: Mapping[str, Any], column: str) -> float:
-    """The run's own threshold on a score; 0 = it lets everything in."""
-    key = threshold_keys(config).get(column, "")
-    return float(config["method"][key.removeprefix("method.")]) if key else 0.0
+def own_thresholds(config: Mapping[str, Any]) -> dict[str, float]:
+    """What these are, by column; a score without one lets everything in."""
+    fields = threshold_fields(config)
+    return {column: float(config["method"][field]) for column, field in fields.items()}
 
 
 def config_in_effect(store: Store, row: RunRow) -> Mapping[str, Any]:

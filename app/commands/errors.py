@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from app.commands.mask_report import report_masks, say_report
 from app.commands.options import (
     FirstStep,
     Json,
@@ -55,13 +56,18 @@ def errors(
     store_root: StoreRoot = None,
     json: Json = False,
 ) -> None:
-    """Break RUN's pseudo-labels down into Cor, Loc, Sim, Oth and BG, kept ones and all."""
+    """Break RUN's pseudo-labels down into Cor, Loc, Sim, Oth and BG, kept ones and all.
+
+    Where masks were made from boxes also: how well they fit the hidden masks over time, and how
+    well each score ranks them by that (Spearman's rho: 1 = as the truth does, 0 = not at all).
+    """
     check_window(first, last)
     chosen = LabelFilter(first_step=first, last_step=last)
     with open_reader(store_root) as store:
         row = get_run(store, run)
         columns = label_columns(store, row.run_id, chosen, ("kind", "kept", "label", "duplicate"))
         mistakes = find_mistakes(store, row.run_id, first, last, worst)
+        masks = report_masks(store, row.run_id, first, last)
     kinds, kept, labels = columns["kind"], columns["kept"].astype(bool), columns["label"]
     if len(kinds) == 0:
         where = window_in_words(first, last)
@@ -73,10 +79,13 @@ def errors(
         for index, category in enumerate(row.categories)
     }
     if json:
-        say_json({"run_id": row.run_id, **sets, "kept_per_class": classes, "worst": mistakes})
+        answer = {"run_id": row.run_id, **sets, "kept_per_class": classes, "worst": mistakes}
+        say_json(answer | {"masks": masks})
         return
     say(f"{row.name} ({row.run_id}), {window_in_words(first, last)}")
     _say_breakdowns("labels", sets)
+    if masks is not None:
+        say_report(masks)
     _say_breakdowns("kept, per class", classes)
     _say_mistakes(row, mistakes)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.commands.mask_report import in_words, report_lately
 from app.commands.options import Json, RunKey, StoreRoot, open_reader
 from app.commands.terminal import (
     duration,
@@ -76,10 +77,11 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
         files = _files(store, row.run_id)
         alerts = run_alerts(store, row.run_id)
         changes = applied_changes(store, row.run_id)
+        masks = report_lately(store, row.run_id)
     last = summaries[-1] if summaries else None
     if json:
         answer = {"run": row, "evaluations": scores, "last_summary": last, "files": files}
-        say_json(answer | {"alerts": alerts, "applied": changes})
+        say_json(answer | {"alerts": alerts, "applied": changes, "masks_lately": masks})
         return
     _say_state(row)
     for alert in alerts:
@@ -88,6 +90,8 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
     if last is not None:
         say()
         say(_summary_in_words(last))
+    if masks is not None:
+        say(in_words(masks))
     _say_pairs("changed in the config", changed_values(row.config))
     _say_pairs("changed while it trained", _changes_in_words(changes))
     _say_pairs("files", {name: str(path) for name, path in files.items()})

@@ -31,7 +31,7 @@ from app.commands.terminal import (
     say_json,
     say_table,
 )
-from app.thresholds import Thresholds, own_threshold, thresholds_of
+from app.thresholds import Thresholds, own_thresholds, thresholds_of
 from lab.analysis.threshold_grid import passes
 from lab.analysis.what_if import JUDGED, Answer
 from lab.store.queries import get_run, recorded_scores
@@ -60,8 +60,8 @@ def what_if(  # noqa: PLR0913
         str | None,
         typer.Option(
             metavar="SCORE",
-            help="Another score than the class quality, such as box_score.  [default: box_score "
-            "where masks were made from boxes]",
+            help="Another score than the class quality, such as box_score.  [default: what the "
+            "method decides by]",
         ),
     ] = None,
     y: Annotated[
@@ -95,13 +95,14 @@ def what_if(  # noqa: PLR0913
         raise CommandFailed(f"run {row.run_id} has no pseudo-labels to keep in {where}")
     asked = _asked(axes, named, placed)
     plane = Plane(candidates, axes)
-    own = (own_threshold(row.config, axes.x), own_threshold(row.config, axes.y))
+    bars = own_thresholds(row.config)
+    own = (bars.get(axes.x, 0.0), bars.get(axes.y, 0.0))
     cases = [_own_case(plane, thresholds_of(row.config), own)]
     if coupled is not None:
         cases.append(plane.coupled("asked", coupled))
     elif asked != (None, None):
-        bars = (bar if bar is not None else mine for bar, mine in zip(asked, own, strict=True))
-        cases.append(plane.pair("asked", *bars))
+        both = (bar if bar is not None else mine for bar, mine in zip(asked, own, strict=True))
+        cases.append(plane.pair("asked", *both))
     cases += plane.best()
     if json:
         answer = {"run_id": row.run_id, "num_truths": candidates.num_truths, "axes": axes}

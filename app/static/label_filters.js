@@ -55,9 +55,9 @@ export function buildFilters() {
     node.replaceChildren(
       keptFilter(),
       kindFilter(),
+      rangeFilter(),
       ruleFilter(),
       changedFilter(),
-      rangeFilter(),
       clearButton(build),
     );
   return { node, show: whenScoresChange(build) };

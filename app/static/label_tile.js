@@ -90,7 +90,7 @@ function caption(label, image, scores) {
     h(
       "span",
       { class: "num hint" },
-      scores.map((one) => `${one.short} ${scoreText(one, label)}`).join(" · "),
+      scores.map((one) => `${one.short} ${scoreText(one, label)}`.replaceAll(" ", "\u00a0")).join(" · "),
     ),
     verdict(label),
     label.kept

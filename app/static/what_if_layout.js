@@ -7,6 +7,12 @@ import { buildMoving } from "./what_if_moving.js";
 import { hasPaper } from "./what_if_rules.js";
 import { buildStack } from "./what_if_stack.js";
 
+const INTRO =
+  "A pseudo-label teaches the student only if the teacher is sure enough of its class and of its mask. Lower a threshold: more labels are kept, and more of them are wrong.";
+const INTRO_OF_BOXES =
+  "Every object of this run has its box, so nearly every mask is on the right object; what differs is how well it fits. Raise a threshold: fewer masks would be kept, and those of a good score should fit better.";
+const NOTHING_RETRAINED =
+  "Nothing is retrained here; the answer comes from labels that were recorded.";
 const IOU_METRIC = ["iou", "Mean true IoU of what is kept"];
 const METRICS = [
   ["f1", "F1: right and complete"],
@@ -23,6 +29,8 @@ export function buildPage(view, { onDrag, onRelease, onMetric, onAxis, onMode, o
   const page = {
     empty: h("div", {}),
     tally: h("span", { class: "hint", id: "what-if-tally" }),
+    intro: h("span", {}),
+    applies: h("p", { class: "hint", id: "what-if-applies" }),
     sentence: h("p", { class: "sentence", id: "what-if-sentence", "aria-live": "polite" }),
     scale: h("span", {}),
   };
@@ -78,8 +86,6 @@ export function buildPage(view, { onDrag, onRelease, onMetric, onAxis, onMode, o
 const field = (text, control) => h("label", { class: "field" }, h("span", {}, text), control);
 
 function layout(page, canvas, reset) {
-  const intro =
-    "A pseudo-label teaches the student only if the teacher is sure enough of its class and of its mask. Lower a threshold: more labels are kept, and more of them are wrong. Nothing is retrained here; the answer comes from labels that were recorded.";
   return h(
     "div",
     { class: "page", id: "what-if-page" },
@@ -88,7 +94,7 @@ function layout(page, canvas, reset) {
       { class: "page-head" },
       h("h1", {}, "What-if"),
       page.tally,
-      h("p", { class: "hint" }, intro),
+      h("p", { class: "hint" }, page.intro),
     ),
     h(
       "div",
@@ -120,6 +126,7 @@ function layout(page, canvas, reset) {
             h("button", { type: "button", class: "button", onclick: reset }, "Back to this run's"),
           ),
           page.sliders.map((one) => one.row),
+          page.applies,
         ),
         h("section", { class: "card" }, page.sentence),
         h("section", { class: "card" }, page.numbers.node),
@@ -171,6 +178,16 @@ export function showAxes(view, page, run) {
   });
   setOptions(page.metric, view.histogram.hasIou ? [IOU_METRIC, ...METRICS] : METRICS, view.metric);
   page.numbers.iouPart.hidden = !view.histogram.hasIou;
+  setText(page.applies, whatApplies(view.axes));
+  setText(page.intro, `${view.histogram.hasIou ? INTRO_OF_BOXES : INTRO} ${NOTHING_RETRAINED}`);
+}
+
+/** A score is only shown until the run's method has a threshold on it. */
+function whatApplies(axes) {
+  const [first, second] = [axes.x, axes.y].filter((one) => one.key !== null);
+  if (second) return "";
+  if (first) return `Only the ${first.words} has a threshold in this run's config: ${first.key}.`;
+  return "This run's config has a threshold on neither score: what you see here can be studied, not applied.";
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
