@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -125,8 +125,9 @@ class Trainer:
         self.optimizer.load_state_dict(dict(checkpoint.optimizer))
         self.scaler.load_state_dict(dict(checkpoint.scaler))
         torch.set_rng_state(checkpoint.rng.cpu())
-        if isinstance(self.method, RemembersState):
-            self.method.load_state_dict(own_memory(checkpoint.method, ranks.share().rank))
+        memory = own_memory(checkpoint.method, ranks.share().rank)
+        if isinstance(self.method, RemembersState) and _is_memory_of(self.method, memory):
+            self.method.load_state_dict(memory)
         self.step = checkpoint.step
 
     def _change(self) -> None:
@@ -241,3 +242,8 @@ class Pending:
         if self.copied is not None:
             self.copied.synchronize()
         return self.numbers | dict(zip(self.names, self.tensor.tolist(), strict=True))
+
+
+def _is_memory_of(method: RemembersState, memory: Mapping[str, Any]) -> bool:
+    """A fork may have another method than its parent: it begins without memory."""
+    return memory.keys() == method.state_dict().keys()

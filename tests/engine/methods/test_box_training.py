@@ -94,6 +94,21 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path, method: dict[s
         assert all(torch.equal(one, other) for one, other in pairs)
 
 
+@pytest.mark.parametrize("parent", [BOXINST, BOXSEG], ids=["of-none", "of-another"])
+def test_a_fork_with_another_method_begins_without_memory(
+    tmp_path: Path, parent: dict[str, object]
+):
+    """A bank of cut-outs says nothing to prototypes, and nothing at all says less."""
+    trained, _ = trainer_of(box_parts(box_config(parent), tmp_path), tmp_path)
+    trained.run()
+    fork, told = trainer_of(box_parts(box_config(SIM), tmp_path), tmp_path)
+
+    fork.restore(load_checkpoint(checkpoint_path(trained.directory, 2)))
+    fork.run()
+
+    assert [step for step, _ in told.scalar_rows] == [2, 3]
+
+
 def test_every_pseudo_mask_is_told_with_the_box_it_was_made_for(tmp_path: Path):
     config = box_config(BOXTEACHER)
     parts = box_parts(config, tmp_path)
