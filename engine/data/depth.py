@@ -96,7 +96,8 @@ def warn_without_depth(dataset: Dataset) -> None:
     if missing:
         log.warning(
             "dataset %s: %d of %d training images have no depth map, such as %s: nothing is learnt "
-            "from depth there; `seglab data depth` makes maps, dataset.train_depth says where they are",
+            "from depth there; `seglab data depth` makes maps, dataset.train_depth says where "
+            "they are",
             dataset.name,
             len(missing),
             len(dataset.images),

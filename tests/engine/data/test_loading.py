@@ -22,6 +22,7 @@ from lab.datasets.coco_file import DatasetError
 from lab.datasets.records import Annotation, Category, Dataset, ImageRecord
 from lab.datasets.weaken import boxes_only
 
+ALONE = Share()
 VIEW = ViewConfig(crop_size=32, eval_size=32, min_scale=0.5, max_scale=1.5)
 PLAIN_VIEW = ViewConfig(crop_size=32, min_scale=1, max_scale=1, flip_probability=0)
 CPU = torch.device("cpu")
@@ -59,7 +60,7 @@ def make_loader(
     unlabeled_from: int | None = 2,
     view: ViewConfig = VIEW,
     batch_sizes: tuple[int, int] = (2, 3),
-    share: Share = Share(),
+    share: Share = ALONE,
 ) -> TrainLoader:
     schedule = ScheduleConfig(
         max_steps=6,
