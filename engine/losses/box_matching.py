@@ -56,7 +56,8 @@ def match_boxes(
     if sum(counts) == 0:
         return Pairs.none(len(mask_logits), class_logits.device)
     labels = pad_sequence([one.labels for one in targets], batch_first=True)
-    wanted = target_shadows(targets, *mask_logits[0].shape[2:], stride)
+    height, width = mask_logits[0].shape[2:]
+    wanted = target_shadows(targets, height, width, stride)
     with torch.autocast(class_logits.device.type, enabled=False):
         costs = [
             box_costs(classes, mask_shadows(masks), labels, wanted, weights)
