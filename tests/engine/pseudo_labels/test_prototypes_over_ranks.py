@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
 from engine.pseudo_labels.prototypes import ClassPixels, Pace, Prototypes
@@ -48,7 +48,7 @@ def test_ranks_take_the_mean_of_those_that_saw_a_class_and_count_all_moves(tmp_p
     for rank, prototypes in enumerate(alone):
         prototypes.learn([image(rank)], PACE)
 
-    multiprocessing.spawn(learn_together, (str(tmp_path),), nprocs=2)
+    spawn(learn_together, (str(tmp_path),), nprocs=2)
 
     directions = [torch.from_numpy(np.load(tmp_path / f"directions{r}.npy")) for r in (0, 1)]
     moves = [np.load(tmp_path / f"moves{r}.npy").tolist() for r in (0, 1)]
