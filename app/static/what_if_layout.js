@@ -4,7 +4,7 @@ import { h, segmented, select, setOptions, setText } from "./dom.js";
 import { ERROR_KINDS } from "./kinds.js";
 import { Plane } from "./plane.js";
 import { buildMoving } from "./what_if_moving.js";
-import { hasPaper } from "./what_if_rules.js";
+import { hasPaper, isClassAndMask } from "./what_if_rules.js";
 import { buildStack } from "./what_if_stack.js";
 
 const INTRO =
@@ -13,7 +13,7 @@ const INTRO_OF_BOXES =
   "Every object of this run has its box, so nearly every mask is on the right object; what differs is how well it fits. Raise a threshold: fewer masks would be kept, and those of a good score should fit better.";
 const NOTHING_RETRAINED =
   "Nothing is retrained here; the answer comes from labels that were recorded.";
-const IOU_METRIC = ["iou", "Mean true IoU of what is kept"];
+const IOU_METRIC = ["iou", "Mean true IoU"];
 const METRICS = [
   ["f1", "F1: right and complete"],
   ["precision", "Precision: share that is right"],
@@ -178,12 +178,13 @@ export function showAxes(view, page, run) {
   });
   setOptions(page.metric, view.histogram.hasIou ? [IOU_METRIC, ...METRICS] : METRICS, view.metric);
   page.numbers.iouPart.hidden = !view.histogram.hasIou;
-  setText(page.applies, whatApplies(view.axes));
+  setText(page.applies, whatApplies(view.axes, run.thresholds));
   setText(page.intro, `${view.histogram.hasIou ? INTRO_OF_BOXES : INTRO} ${NOTHING_RETRAINED}`);
 }
 
 /** A score is only shown until the run's method has a threshold on it. */
-function whatApplies(axes) {
+function whatApplies(axes, thresholds) {
+  if (thresholds.kind === "coupled" && isClassAndMask(axes)) return "";
   const [first, second] = [axes.x, axes.y].filter((one) => one.key !== null);
   if (second) return "";
   if (first) return `Only the ${first.words} has a threshold in this run's config: ${first.key}.`;
