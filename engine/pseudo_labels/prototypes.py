@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine import ranks
 from engine.pseudo_labels.sinkhorn import assigned, sinkhorn
 
 
@@ -104,13 +105,13 @@ class Prototypes:
 
         Authors: the mean over all. Here: a rank that saw nothing of a class says nothing of it.
         """
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        if ranks.is_alone():
             return
         moves = self.moves - before
         voices = (moves > 0).to(self.directions.dtype)
         total = self.directions * voices[..., None]
         for summed in (moves, voices, total):
-            torch.distributed.all_reduce(summed)
+            ranks.sum_of_all(summed)
         agreed = functional.normalize(total, dim=2)
         self.directions = torch.where(voices[..., None] > 0, agreed, self.directions)
         self.moves = before + moves
