@@ -14,6 +14,8 @@ from pathlib import Path
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian puts the server's programs, which it keeps off the PATH."""
 HOW_TO_GET_IT = "no PostgreSQL server here (Debian: apt-get install postgresql)"
+CARELESS = "-c fsync=off -c full_page_writes=off"
+"""Nothing has to survive a test."""
 ACCESS = "local all locked scram-sha-256\nlocal all all trust\n"
 """pg_hba.conf: the role `locked` needs its password, all others are let in."""
 
@@ -35,7 +37,7 @@ def server_account() -> str | None:
 
 
 @contextmanager
-def running_server(programs: Path) -> Iterator[Path]:
+def running_server(programs: Path, settings: str = CARELESS) -> Iterator[Path]:
     """The directory of the server's socket. Its superuser is `seglab`, without a password."""
     account = server_account()
     with tempfile.TemporaryDirectory(prefix="seglab-pg-") as folder:
@@ -45,9 +47,9 @@ def running_server(programs: Path) -> Iterator[Path]:
         data = home / "data"
         _run(account, programs / "initdb", "-D", data, *("-U", "seglab", "-E", "UTF8"), "-N")
         (data / "pg_hba.conf").write_text(ACCESS)
-        settings = f"-k {home} -h '' -c fsync=off -c full_page_writes=off -c max_connections=200"
+        options = f"-k {home} -h '' -c max_connections=200 {settings}"
         control = (programs / "pg_ctl", "-D", data, "-w")
-        _run(account, *control, *("-l", home / "log", "-o", settings), "start")
+        _run(account, *control, *("-l", home / "log", "-o", options), "start")
         try:
             yield home
         finally:

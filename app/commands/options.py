@@ -15,7 +15,7 @@ StoreRoot = Annotated[
     typer.Option(
         "--store",
         envvar="SEGLAB_HOME",
-        help="Directory of the store.  [default: ./seglab-data]",
+        help="Directory of the store; with SEGLAB_STORE, of its files.  [default: ./seglab-data]",
         file_okay=False,
     ),
 ]

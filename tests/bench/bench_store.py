@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from lab.config import RunConfig
 from lab.datasets.records import LabelSource, PseudoLabels
 from lab.store import tables
+from lab.store.database import VARIABLE
 from lab.store.packing import label_tuples, pack
 from lab.store.queries import LabelFilter, find_labels, label_columns, scalar_series
 from lab.store.recorder import StoreRecorder
@@ -26,6 +27,7 @@ from lab.store.runs import create_run, run_number
 from lab.store.statements import column_names, insert_sql
 from lab.store.store import Store
 from tests.factories import pseudo_labels
+from tests.postgres_server import HOW_TO_GET_IT, find_programs, running_server
 
 STEPS = 200
 STEP_SECONDS = 0.05
@@ -40,6 +42,17 @@ def main(rows: int = 500_000) -> None:
         report(f"ingest of {rows:,} labels", ingest(Path(root), made, rows))
         with Store.open(Path(root) / "full", read_only=True) as store:
             report("questions, ms (best of 5)", questions(store))
+        programs = find_programs()
+        if programs is None:
+            report(f"the same on PostgreSQL: {HOW_TO_GET_IT}", {})
+            return
+        with running_server(programs, "-c fsync=on") as socket:
+            url = f"postgresql+psycopg://seglab@/postgres?host={socket}"
+            with Store.open(Path(root) / "served", url=url) as store:
+                report(
+                    f"ingest of {rows:,} labels on PostgreSQL", ingest_on_server(store, made, rows)
+                )
+                report("questions on PostgreSQL, ms (best of 5)", questions(store))
 
 
 def blocking_cost(root: Path, made: list[PseudoLabels]) -> dict[str, str]:
@@ -67,20 +80,57 @@ def ingest(root: Path, made: list[PseudoLabels], rows: int) -> dict[str, str]:
     steps = rows // (IMAGES * PER_IMAGE)
     plain = plain_rate(root / "plain.db", made, min(steps, 500))
     with Store.open(root / "full") as store:
-        run_id = create_run(store, RunConfig())
-        begin = time.perf_counter()
-        with StoreRecorder(store, run_id, keep_every=10) as recorder:
-            for step in range(steps):
-                recorder.pseudo_labels(step, made)
-                recorder.scalars(step, {"loss": 1.0})
-        seconds = time.perf_counter() - begin
+        rate = recorder_rate(store, made, steps)
     size = (root / "full" / "store.db").stat().st_size
-    rate = steps * IMAGES * PER_IMAGE / seconds
     return {
         "recorder": f"{rate:,.0f} rows/s, {size / rows:.0f} bytes per label (every 10th mask kept)",
         "sqlite3.executemany": f"{plain:,.0f} rows/s with the same columns and indexes",
         "ratio": f"{rate / plain:.2f}",
     }
+
+
+def ingest_on_server(store: Store, made: list[PseudoLabels], rows: int) -> dict[str, str]:
+    """As `ingest`; against psycopg's executemany of the same rows."""
+    rate = recorder_rate(store, made, rows // (IMAGES * PER_IMAGE))
+    with store.reading() as connection:
+        size = store.database.size(connection)
+    return {
+        "recorder": f"{rate:,.0f} rows/s, {size / rows:.0f} bytes per label (every 10th mask kept)",
+        **{name: f"{rate:,.0f} rows/s" for name, rate in server_rates(store, made).items()},
+    }
+
+
+def server_rates(store: Store, made: list[PseudoLabels]) -> dict[str, float]:
+    """Rows per second into `labels`, rolled back afterwards: COPY against INSERT."""
+    rows: list[tuple[object, ...]] = []
+    for step in range(100):
+        for labels in made:
+            place = (2, int(LabelSource.PSEUDO), step, labels.image_id)
+            rows += label_tuples(pack(labels), 10**9 + len(rows), place)
+    columns = column_names(tables.labels)[: len(rows[0])]
+    insert = insert_sql(tables.labels, columns, "%s")
+    rates: dict[str, float] = {}
+    for name in ("COPY", "executemany"):
+        with store.appending() as connection:
+            begin = time.perf_counter()
+            if name == "COPY":
+                store.database.insert(connection, tables.labels, columns, rows)
+            else:
+                connection.exec_driver_sql(insert, rows)
+            rates[name] = len(rows) / (time.perf_counter() - begin)
+            connection.rollback()
+    return rates
+
+
+def recorder_rate(store: Store, made: list[PseudoLabels], steps: int) -> float:
+    """Rows per second from the first call to the last row in the store."""
+    run_id = create_run(store, RunConfig())
+    begin = time.perf_counter()
+    with StoreRecorder(store, run_id, keep_every=10) as recorder:
+        for step in range(steps):
+            recorder.pseudo_labels(step, made)
+            recorder.scalars(step, {"loss": 1.0})
+    return steps * IMAGES * PER_IMAGE / (time.perf_counter() - begin)
 
 
 def plain_rate(path: Path, made: list[PseudoLabels], steps: int) -> float:
@@ -113,11 +163,14 @@ def questions(store: Store) -> dict[str, str]:
         run_id = connection.execute(select(tables.runs.c.run_id)).scalar_one()
         run_number(connection, run_id)
         step = connection.exec_driver_sql("SELECT max(step) / 2 FROM step_summaries").scalar_one()
+    url = store.environment[VARIABLE]
     page = LabelFilter(first_step=step, last_step=step, label=2)
     everything = LabelFilter()
     image = LabelFilter(image_id=3)
     return {
-        "open and close, read-only": best(lambda: Store.open(store.root, read_only=True).close()),
+        "open and close, read-only": best(
+            lambda: Store.open(store.root, url=url, read_only=True).close()
+        ),
         "50 lowest mask quality of a class at a step": best(
             lambda: find_labels(store, run_id, page, limit=50)
         ),
