@@ -6,6 +6,7 @@ data, it can never run code.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor
+
+log = logging.getLogger("seglab")
 
 FORMAT = 1
 RANKS = "ranks"
@@ -94,6 +97,16 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
 def list_checkpoints(directory: Path) -> list[Path]:
     """The files in a directory, oldest step first."""
     return sorted(directory.glob("step-*.pt"), key=checkpoint_step)
+
+
+def newest_usable(directory: Path) -> Checkpoint | None:
+    """The newest checkpoint that can be read; damaged ones are named in the log and skipped."""
+    for path in reversed(list_checkpoints(directory)):
+        try:
+            return load_checkpoint(path, "cpu")
+        except CheckpointError as error:
+            log.warning("skipping a damaged checkpoint: %s", error)
+    return None
 
 
 def checkpoint_path(directory: Path, step: int) -> Path:

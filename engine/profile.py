@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.build import Parts
+from engine.checkpoint import Checkpoint, CheckpointError
 from engine.interfaces import Batch
 from engine.methods.pl_dc import PlDc
 from engine.pseudo_labels.fuse import CategoryCorrector
@@ -81,6 +82,17 @@ def profiled_config(config: RunConfig, steps: int) -> RunConfig:
         if phase in type(config.method).model_fields:
             changes[f"method.{phase}"] = 0
     return parse_run_config(with_overrides(config.model_dump(), changes), config.name)
+
+
+def load_student(parts: Parts, checkpoint: Checkpoint) -> None:
+    """Raises CheckpointError when the checkpoint is of another network."""
+    try:
+        parts.student.module.load_state_dict(checkpoint.student)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"the checkpoint of step {checkpoint.step} does not fit this network: {reason}"
+        ) from None
 
 
 def watch_parts(parts: Parts, timer: Timer) -> Parts:

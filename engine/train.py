@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import cv2
@@ -33,8 +32,8 @@ from engine.checkpoint import (
     Checkpoint,
     CheckpointError,
     checkpoint_path,
-    list_checkpoints,
     load_checkpoint,
+    newest_usable,
 )
 from engine.evaluate import evaluate, everyones, judge, predict_dataset, write_results
 from engine.label_post import FirstRecorder, Post, SendingRecorder
@@ -42,7 +41,8 @@ from engine.launcher import end_with_parent, leave_word, run_ranks
 from engine.live import LiveChanges, SharedInbox
 from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
-from engine.profile import profile, profiled_config, watch_parts, watched_batches
+from engine.process import log_to, stop_on_signals
+from engine.profile import load_student, profile, profiled_config, watch_parts, watched_batches
 from engine.recorder import Inbox, NoInbox, Recorder
 from engine.timing import Stopwatch
 from engine.trainer import Trainer, TrainingDiverged
@@ -106,7 +106,7 @@ def run_training(store: Store, options: argparse.Namespace) -> int:
         if ranks.local_rank() is not None:
             end_with_parent()
         claim_run(store, row.run_id, options.attempt)
-        _log_to(store.run_directory(row.run_id) / "log.txt")
+        log_to(store.run_directory(row.run_id) / "log.txt")
         with ranks.joined(pick_device(_config(store, row.run_id))):
             return _train(store, row.run_id)
     except (*BAD_INPUT, ranks.RankLost) as error:
@@ -216,7 +216,7 @@ def _train(store: Store, run_id: str) -> int:
         trainer = _trainer(run, parts, recorder, SharedInbox(inbox))
         if checkpoint:
             trainer.restore(checkpoint)
-        _stop_on_signals(trainer)
+        stop_on_signals(trainer)
         log.info("training from step %d of %d", trainer.step, run.config.schedule.max_steps)
         try:
             status = trainer.run()
@@ -330,27 +330,6 @@ def _evaluated(run: Run, parts: Parts, model: ModelName, recorder: Recorder, don
     return metrics["AP"]
 
 
-def newest_usable(directory: Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read; damaged ones are named in the log and skipped."""
-    for path in reversed(list_checkpoints(directory)):
-        try:
-            return load_checkpoint(path, "cpu")
-        except CheckpointError as error:
-            log.warning("skipping a damaged checkpoint: %s", error)
-    return None
-
-
-def load_student(parts: Parts, checkpoint: Checkpoint) -> None:
-    """Raises CheckpointError when the checkpoint is of another network."""
-    try:
-        parts.student.module.load_state_dict(checkpoint.student)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(
-            f"the checkpoint of step {checkpoint.step} does not fit this network: {reason}"
-        ) from None
-
-
 def _labels_per_image(run: Run) -> dict[str, float | None]:
     """Mean numbers of pseudo-labels over the recorded steps; None where there is no teacher."""
     names = {"candidates": "pseudo/candidates", "kept": "pseudo/kept_per_image"}
@@ -381,37 +360,6 @@ def _open_run(store: Store, run_id: str) -> Run:
 
 def _config(store: Store, run_id: str) -> RunConfig:
     return parse_run_config(get_run(store, run_id).config, origin=f"run {run_id}")
-
-
-def _stop_on_signals(trainer: Trainer) -> None:
-    """The first SIGTERM or Ctrl-C: checkpoint, then stop. The second Ctrl-C: at once."""
-
-    def stop(signal_number: int, _: FrameType | None) -> None:
-        if trainer.stop_requested and signal_number == signal.SIGINT:
-            raise KeyboardInterrupt
-        trainer.stop_requested = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-
-
-class TerminalHandler(logging.Handler):
-    """Writes to what stderr is now: a progress bar puts itself there while it is shown."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _log_to(path: Path) -> None:
-    """Lines go to the run's log file; what matters also goes to the terminal."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(path)
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    to_terminal = TerminalHandler()
-    to_terminal.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers[:] = [to_file, to_terminal]
-    log.setLevel(logging.INFO)
-    log.propagate = False
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

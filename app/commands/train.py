@@ -26,7 +26,7 @@ from lab.store.runs import finish_run
 from lab.store.store import Store
 
 
-def train(
+def train(  # noqa: PLR0913 - every option is one
     config: Annotated[
         Path | None, typer.Argument(metavar="CONFIG", help="A TOML file, see experiments/.")
     ] = None,
@@ -42,6 +42,14 @@ def train(
             help="Start from that run's checkpoint; without CONFIG, with its config.",
         ),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Share every batch: schedule.processes=N."),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="The same, on N GPUs of this machine."),
+    ] = None,
     store_root: StoreRoot = None,
     json: Json = False,
 ) -> None:
@@ -50,6 +58,7 @@ def train(
     The exit code is the engine's: 0 when the run finished or was stopped, 1 when it failed.
     """
     changes = dict(parse_override(text) for text in overrides or [])
+    changes |= shared_among(processes, gpus)
     if name is not None:
         changes["name"] = name
     if resume is not None and (config is not None or changes or fork is not None):
@@ -72,6 +81,15 @@ def train(
         if json:
             say_json(get_run(store, run_id))
     raise typer.Exit(code if code >= 0 else 1)
+
+
+def shared_among(processes: int | None, gpus: int | None) -> dict[str, Any]:
+    """What two options say about the schedule, by dotted key."""
+    if gpus is None:
+        return {} if processes is None else {"schedule.processes": processes}
+    if processes is not None:
+        raise WrongUse("--processes and --gpus say the same: every GPU gets a process")
+    return {"schedule.processes": gpus, "schedule.device": "cuda"}
 
 
 def settle(store: Store, run_id: str, code: int) -> None:

@@ -34,9 +34,15 @@ def need_of(config: RunConfig) -> Need:
     """What a run has to be given.
 
     Raises:
-        ConfigError: it asks for a certain CUDA device; in the queue that is not its choice.
+        ConfigError: it asks for a certain CUDA device; in the queue that is not its choice. Or
+            for several devices.
     """
-    device = config.schedule.device
+    device, processes = config.schedule.device, config.schedule.processes
+    if processes > 1 and device != "cpu":
+        raise ConfigError(
+            f"schedule.processes = {processes} with schedule.device = {device!r}: the queue gives "
+            'every run one device; start it with seglab train, or write schedule.device = "cpu"'
+        )
     if device == "auto":
         return "any"
     if device in ("cpu", "cuda"):

@@ -233,6 +233,13 @@ def test_what_a_run_needs_is_in_its_config():
         need_of(parse_run_config({"schedule": {"device": "cuda:1"}}))
 
 
+def test_the_queue_gives_a_run_one_gpu_or_several_processes_without_any():
+    several = {"processes": 4, "device": "cpu"}
+    assert need_of(parse_run_config({"schedule": several})) == "cpu"
+    with pytest.raises(ConfigError, match=r"schedule\.processes = 4 .* 'auto'"):
+        need_of(parse_run_config({"schedule": several | {"device": "auto"}}))
+
+
 def test_slots_follow_the_machine():
     assert [(slot.name, slot.serves) for slot in slots_of([], 2)] == [
         ("cpu:0", ("any", "cpu")),
