@@ -24,11 +24,11 @@ from playwright.sync_api import sync_playwright
 
 from app.main import bind
 from app.server import build_server
-from lab.datasets.records import LabelSource
+from lab.datasets.records import BoxScores, LabelSource, PseudoLabels
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, create_run
 from lab.store.store import Store
-from tests.factories import example_config, painted_dataset, pseudo_labels
+from tests.factories import box_scores, example_config, painted_dataset, pseudo_labels
 
 IMAGES, PER_IMAGE = 50, 50
 REPEATS = 7
@@ -49,6 +49,11 @@ QUESTIONS = {
     "what enters and leaves, all steps": (
         "/lab/runs/last/moving?span=0&from_x=.7&from_y=.8&to_x=.7&to_y=.6"
     ),
+    "box scores: steps, which scores there are": "/lab/runs/boxes/steps?since={last}",
+    "box scores: labels of all steps, one range": (
+        "/lab/runs/boxes/labels?span=0&range=pixel_score:0.5:0.7&sort=mask_score"
+    ),
+    "box scores: what-if of all steps": "/lab/runs/boxes/what-if?span=0",
 }
 DRAG = """async () => {
   const slider = document.querySelector("#y-slider");
@@ -68,7 +73,8 @@ DRAG = """async () => {
 def main(labels: int = 500_000) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        last = fill(root, labels)
+        fill(root, labels, "boxes")
+        last = fill(root, labels, "bench")
         say(f"{labels:,} labels in the store, answers over HTTP, ms: median (first)")
         server, address = serve(root)
         with httpx.Client(base_url=address, timeout=60) as client:
@@ -78,16 +84,23 @@ def main(labels: int = 500_000) -> None:
         server.should_exit = True
 
 
-def fill(root: Path, labels: int) -> int:
-    """Record a run of that many labels without masks; returns its last step."""
+def fill(root: Path, labels: int, name: str) -> int:
+    """Record a run of that many labels without masks; returns its last step.
+
+    Those of the run "boxes" have the scores of masks made from boxes.
+    """
     steps = max(1, labels // (IMAGES * PER_IMAGE))
-    train = painted_dataset(root / "pictures", "bench", IMAGES, 96, 0)
+    train = painted_dataset(root / "pictures", name, IMAGES, 96, 0)
     made = [
         replace(pseudo_labels(PER_IMAGE, image_id=image.image_id, side=96), num_truths=9, missed=4)
         for image in train.images
     ]
+    if name == "boxes":
+        made = [replace(one, box_scores=scores_of(one)) for one in made]
     with Store.open(root) as store:
-        run_id = create_run(store, example_config("bench", "pl_dc", steps))
+        run_id = create_run(
+            store, example_config(name, "boxseg" if name == "boxes" else "pl_dc", steps)
+        )
         attach_datasets(store, run_id, train, train.with_images(()))
         with StoreRecorder(store, run_id, keep_every=50) as recorder:
             for step in range(steps):
@@ -97,6 +110,10 @@ def fill(root: Path, labels: int) -> int:
                 )
             recorder.finish("finished")
     return steps - 1
+
+
+def scores_of(labels: PseudoLabels) -> BoxScores:
+    return box_scores(labels, target_ious=labels.true_ious)
 
 
 def serve(root: Path) -> tuple[uvicorn.Server, str]:
