@@ -14,7 +14,7 @@ import torch
 
 from engine import ranks
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds."""
 
 
