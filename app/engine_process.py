@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -77,10 +78,20 @@ def run_in_foreground(command: Sequence[str], *, all_to_stderr: bool = False) ->
         return process.wait()
 
 
-def capture(command: Sequence[str]) -> tuple[int, str]:
-    """Run to the end; the exit code and what was written to stdout. stderr passes through."""
+def capture(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run to the end; the exit code and what was written to stdout. stderr passes through.
+
+    `environment` = variables that differ from ours.
+    """
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
     return (done.returncode if done.returncode >= 0 else 1), done.stdout
 

@@ -16,6 +16,7 @@ from app.commands.terminal import CommandFailed, WrongUse, number, percent, say,
 from app.engine_process import capture, profile_command
 from app.launch import find_fork_point, share_file
 from lab.config import RunConfig, load_run_config, parse_override
+from lab.store.database import A_FILE, VARIABLE
 from lab.store.runs import create_run
 from lab.store.store import Store, default_root
 
@@ -51,7 +52,8 @@ def profile(
             checkpoint = find_fork_point(store, fork).checkpoint
     with tempfile.TemporaryDirectory(prefix="seglab-profile-") as directory:
         run_id = _write_run(Path(directory), described, checkpoint, home / "datasets")
-        code, text = capture(profile_command(Path(directory), run_id, steps))
+        command = profile_command(Path(directory), run_id, steps)
+        code, text = capture(command, {VARIABLE: A_FILE})
     if code == BAD_INPUT:
         raise WrongUse(f"{config}: the engine cannot use it")
     if code != 0:
@@ -65,7 +67,7 @@ def profile(
 
 def _write_run(root: Path, config: RunConfig, checkpoint: Path | None, datasets: Path) -> str:
     """A run in a store of its own, which shares its generated datasets with others; its id."""
-    with Store.open(root) as store:
+    with Store.open(root, url=A_FILE) as store:
         run_id = create_run(store, config, command=sys.argv)
         if checkpoint is not None:
             share_file(checkpoint, store.run_directory(run_id) / "checkpoints")

@@ -2,7 +2,8 @@
 
 It is a zip archive of `manifest.json` (format, schema version, run, digest of its rows),
 `store.db` (a complete store with this one run, so that any SQLite reads it and migrations apply to
-it) and `files/` (log and predictions; checkpoints when asked for).
+it, whatever kind of store it came from) and `files/` (log and predictions; checkpoints when asked
+for).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from lab.store.database import A_FILE
 from lab.store.errors import RunNotFound, StoreError
 from lab.store.run_queries import get_run
 from lab.store.runs import delete_run
@@ -26,8 +28,6 @@ from lab.store.transfer import copy_run, is_unfinished, run_digest
 
 FORMAT = 1
 SUFFIX = ".seglab"
-A_FILE = ""
-"""No URL: what travels is an SQLite file, whatever the store itself is."""
 
 
 class BundleError(StoreError):

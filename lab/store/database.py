@@ -16,6 +16,8 @@ from sqlalchemy.exc import DatabaseError
 
 VARIABLE = "SEGLAB_STORE"
 """Names the URL of a PostgreSQL database; unset or empty = a file in the store's directory."""
+A_FILE = ""
+"""In place of a URL: the rows lie in a file, whatever SEGLAB_STORE says."""
 OPTION = "seglab_database"
 """The execution option of an engine that holds its Database."""
 

@@ -26,6 +26,14 @@ class NumberDumper(FloatDumper):
         return None if obj != obj else super().dump(float(obj))
 
 
+class BinaryCursor(psycopg.Cursor[Any]):
+    """Answers come in binary form: packed labels need not be spelled out as hexadecimal."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.format = psycopg.pq.Format.BINARY
+
+
 class NumericLoader(TextLoader):
     """Sums and means as int or float, not as Decimal."""
 
@@ -41,6 +49,7 @@ def postgres_engine(url: URL, database: Database, *, read_only: bool) -> Engine:
         poolclass=QueuePool,
         pool_size=8,
         max_overflow=-1,
+        pool_pre_ping=True,  # a server that was restarted has forgotten us
         use_native_hstore=False,
         connect_args=_arguments(url),
         execution_options={OPTION: database},
@@ -52,6 +61,7 @@ def postgres_engine(url: URL, database: Database, *, read_only: bool) -> Engine:
         if read_only:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
+            connection.cursor_factory = BinaryCursor
         else:
             connection.execute(WAIT_FOR_OTHERS)
             connection.commit()

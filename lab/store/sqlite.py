@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.exc import DatabaseError
 
-from lab.store.database import VARIABLE, Rows, Shrunk, SqlAnswer
+from lab.store.database import A_FILE, VARIABLE, Rows, Shrunk, SqlAnswer
 from lab.store.errors import StoreError
 from lab.store.sqlite_connections import adapt_numpy, log_is_empty, sqlite_engine
 from lab.store.sqlite_questions import ask_file, file_columns
@@ -102,7 +102,7 @@ class SqliteFile:
         )
 
     def environment(self) -> Mapping[str, str]:
-        return {VARIABLE: ""}
+        return {VARIABLE: A_FILE}
 
 
 def _pragma(connection: Connection, name: str) -> int:

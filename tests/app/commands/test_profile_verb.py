@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from lab.store.database import VARIABLE
 
 CONFIG = """
 name = "tiny"
@@ -50,9 +51,13 @@ def test_wrong_use_is_exit_code_2(
 
 
 def test_the_parts_of_a_step_as_json_and_no_run_is_left(
-    tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    config: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     root = tmp_path / "store"
+    monkeypatch.setenv(VARIABLE, "postgresql://lab@/lab?host=/nowhere")  # nothing is left there
 
     assert main(["profile", config, "--steps", "2", "--store", str(root), "--json"]) == 0
 
