@@ -226,6 +226,7 @@ def test_a_server_that_went_away_and_came_back_loses_nothing(address: str, tmp_p
             with reader.reading() as connection:
                 assert connection.execute(counted).scalar_one() == 4
         assert recorder._ingest.failures == []
+        recorder.close()
 
 
 @pytest.mark.postgres
