@@ -11,7 +11,8 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from lab.store.errors import StoreError
+from lab.config import ConfigError
+from lab.store.errors import ActionRefused, StoreError
 
 GZIP_FROM_BYTES = 1_024
 GZIP_LEVEL = 4
@@ -64,6 +65,15 @@ def refuse_question(request: Request, error: Exception) -> Response:
     return response
 
 
+def refuse_config(request: Request, error: Exception) -> Response:
+    """A config that cannot be: 422, the sentence, and in `problems` each mistake with its key."""
+    found = error.mistakes if isinstance(error, ConfigError) else ()
+    problems = [{"key": one.key, "reason": one.reason} for one in found]
+    response = answer(request, {"error": str(error), "problems": problems})
+    response.status_code = 422
+    return response
+
+
 def in_words(problem: dict[str, Any]) -> str:
     """ "span=-1: input should be greater than or equal to 0"."""
     name = ".".join(str(part) for part in problem["loc"][1:])
@@ -79,4 +89,6 @@ def in_words(problem: dict[str, Any]) -> str:
 def explain_errors(app: FastAPI) -> None:
     """A deleted run, or no store, is an answer with a sentence, not a stack trace."""
     app.add_exception_handler(StoreError, refuse(404))
+    app.add_exception_handler(ActionRefused, refuse(409))
+    app.add_exception_handler(ConfigError, refuse_config)
     app.add_exception_handler(RequestValidationError, refuse_question)

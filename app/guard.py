@@ -1,4 +1,8 @@
-"""Who may ask: loopback names only, or anyone who knows the password. Guards every route."""
+"""Who may ask: loopback names only, or anyone who knows the password. Guards every route.
+
+What changes something must besides come from a page of ours, not from another one in the same
+browser.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -16,6 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 AUTH_VARIABLE = "SEGLAB_AUTH"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 
 
 class AccessError(ValueError):
@@ -85,7 +92,8 @@ class Guard:
     """ASGI middleware: a password for everything, or loopback `Host` names when there is none.
 
     The second keeps a foreign web page from reading the lab by pointing its own name at
-    127.0.0.1 (DNS rebinding).
+    127.0.0.1 (DNS rebinding). What is not reading, and every web socket, must not come from a
+    foreign page at all: a browser would send it along with the visitor's password.
     """
 
     def __init__(self, app: ASGIApp, credentials: Credentials | None) -> None:
@@ -96,7 +104,10 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        refusal = self._refusal(headers)
+        if refusal is None and scope.get("method") not in READING and is_foreign(headers):
+            refusal = PlainTextResponse("This may only be asked by a page of this server.", 403)
         if refusal is None:
             await self.app(scope, receive, send)
         else:
@@ -112,6 +123,21 @@ class Guard:
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="seglab", charset="UTF-8"'}
         return PlainTextResponse("seglab wants a user name and a password.", 401, challenge)
+
+
+def is_foreign(headers: Headers) -> bool:
+    """Whether a browser says that a page of another origin asks. Other programs say nothing."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+
+
+def visitor(headers: Headers) -> str | None:
+    """The user name that came with the password; None when nobody had to give one."""
+    given = basic_credentials(headers.get("authorization", ""))
+    return given and given[0]
 
 
 def host_name(header: str) -> str:

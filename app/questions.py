@@ -25,3 +25,9 @@ class Question(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Order(BaseModel):
+    """The body of a request that changes something; an unknown key is refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from gradio.themes import Base
 
-from app import api_clip, api_labels, api_pictures, api_runs, api_what_if
+from app import api_acts, api_clip, api_labels, api_pictures, api_runs, api_what_if
 from app.answers import explain_errors
 from app.guard import Credentials, Guard
 from app.not_found import NotFoundPage
@@ -30,6 +30,7 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
     """
     app = FastAPI(title="seglab", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(api_runs.router(root))
+    app.include_router(api_acts.router(root))
     app.include_router(api_clip.router(root))
     app.include_router(api_labels.router(root))
     app.include_router(api_what_if.router(root))

@@ -22,7 +22,7 @@ from lab.config.dataset import (
     StrongViewConfig,
     ViewConfig,
 )
-from lab.config.fields import ConfigError, Frozen
+from lab.config.fields import ConfigError, Frozen, Mistake
 from lab.config.host import CondInstConfig, HostConfig, Mask2FormerConfig
 from lab.config.live import AppliedChange, Ask, Change, change_live, full_key, live_keys
 from lab.config.method import (
@@ -64,6 +64,7 @@ __all__ = [
     "Mask2FormerConfig",
     "MaskTeacherConfig",
     "MethodConfig",
+    "Mistake",
     "PasteConfig",
     "PeerConfig",
     "PlDcConfig",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,8 +21,23 @@ Live = Annotated[Value, Field(json_schema_extra={"live": True})]
 """Live[Fraction]: a value that may change while the run trains, see lab.config.live."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong with a config."""
+
+    key: str
+    """Dotted, as its file has it; "(whole file)" when no single key is to blame."""
+    value: object
+    reason: str
+
+
 class ConfigError(ValueError):
     """A config that cannot be used; the message names file, key and value."""
+
+    def __init__(self, message: str, mistakes: Sequence[Mistake] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes)
+        """One by one, where they are known."""
 
 
 class Frozen(BaseModel):

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lab.config.fields import ConfigError
+from lab.config.fields import ConfigError, Mistake
 from lab.config.run import RunConfig
 
 TAGS = ("name", "source")
@@ -59,7 +59,7 @@ def parse_run_config(tree: Mapping[str, Any], origin: str = "config") -> RunConf
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(explain(error, origin)) from None
+        raise ConfigError(explain(error, origin), mistakes(error)) from None
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -153,11 +153,15 @@ def _set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
 def explain(error: ValidationError, origin: str) -> str:
     """One line per mistake: origin, dotted key, value, reason."""
     lines = []
-    for item in error.errors():
-        key, value, reason = _mistake(item)
-        shown = "" if isinstance(value, (dict, BaseModel)) else f" = {value!r}"
-        lines.append(f"{origin}: {key}{shown}: {reason}")
+    for one in mistakes(error):
+        shown = "" if isinstance(one.value, (dict, BaseModel)) else f" = {one.value!r}"
+        lines.append(f"{origin}: {one.key}{shown}: {one.reason}")
     return "\n".join(lines)
+
+
+def mistakes(error: ValidationError) -> list[Mistake]:
+    """What is wrong, in the words of who wrote the file."""
+    return [Mistake(*_mistake(item)) for item in error.errors()]
 
 
 def _mistake(item: ErrorDetails) -> tuple[str, object, str]:
