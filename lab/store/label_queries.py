@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from lab.store.rows import LabelPage, LabelRow
 from lab.store.runs import run_number
 from lab.store.store import Store
 from lab.store.tables import label_sets, labels
+from lab.store.truth_queries import COLUMNS, on_truth_of, true_labels
 
 SORT_COLUMNS = (
     *FLOAT_COLUMNS,
@@ -64,6 +65,8 @@ class LabelFilter:
     changed_class: bool | None = None
     """Whether correction changed the class."""
     duplicate: bool | None = None
+    true_label: int | None = None
+    """Class of the truth that decided the label's kind; -1 = it lies on nothing."""
     ranges: Mapping[str, Range] = field(default_factory=dict)
     """(lowest, highest) by name of a float column, such as {"mask_quality": (0.5, None)}."""
     min_area: float | None = None
@@ -160,11 +163,23 @@ def label_columns(
     for name in columns:
         if name not in LABEL_COLUMNS:
             raise ValueError(f"column {name!r}: expected one of {', '.join(LABEL_COLUMNS)}")
+    if filter.true_label is not None:
+        return _columns_on(store, run_id, filter, columns)
     chunks: list[dict[str, NDArray]] = [_columns_of([], filter, columns)]
     with store.reading() as connection:
         found = connection.execute(_sets(run_number(connection, run_id), filter, columns))
         chunks += [_columns_of(sets, filter, columns) for sets in found.partitions(SETS_PER_READ)]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in columns}
+
+
+def _columns_on(
+    store: Store, run_id: str, filter: LabelFilter, columns: Sequence[str]
+) -> dict[str, NDArray]:
+    """`label_columns` of the labels whose truth is of the wanted class."""
+    needed = tuple(dict.fromkeys((*columns, *COLUMNS)))
+    found = label_columns(store, run_id, replace(filter, true_label=None), needed)
+    wanted = true_labels(store, run_id, found) == filter.true_label
+    return {name: found[name][wanted] for name in columns}
 
 
 def _places(table: Table, run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
@@ -197,6 +212,8 @@ def _conditions(run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
     if filter.changed_class is not None:
         changed = c.label != c.label_before
         conditions.append(changed if filter.changed_class else ~changed)
+    if filter.true_label is not None:
+        conditions.append(on_truth_of(filter.true_label))
     for name, (lowest, highest) in filter.all_ranges():
         if lowest is not None:
             conditions.append(c[name] >= float(np.float32(lowest)))

@@ -42,6 +42,7 @@ from lab.store.scalar_queries import (
     step_summaries,
 )
 from lab.store.score_queries import recorded_scores
+from lab.store.truth_queries import true_labels
 
 __all__ = [
     "LABEL_COLUMNS",
@@ -79,5 +80,6 @@ __all__ = [
     "scalar_series",
     "step_summaries",
     "store_sizes",
+    "true_labels",
     "visible_parts",
 ]
