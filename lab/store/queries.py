@@ -42,6 +42,7 @@ from lab.store.scalar_queries import (
     step_summaries,
 )
 from lab.store.score_queries import recorded_scores
+from lab.store.timeline_queries import ImagePast, image_pasts, image_steps
 from lab.store.truth_queries import true_labels
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "CheckpointRow",
     "EvaluationRow",
     "EventRow",
+    "ImagePast",
     "LabelFilter",
     "LabelPage",
     "LabelRow",
@@ -66,7 +68,9 @@ __all__ = [
     "events_by_run",
     "find_labels",
     "get_run",
+    "image_pasts",
     "image_record",
+    "image_steps",
     "images_of",
     "label_columns",
     "label_masks",
