@@ -38,6 +38,9 @@ class LabelQuestion(Question):
     rule: list[str] = Field(default_factory=list)
     kept: bool | None = None
     changed: bool | None = None
+    duplicate: bool | None = None
+    truth: Whole | None = None
+    """Class of the true object a label lies on; -1 = it lies on nothing."""
     range: list[str] = Field(default_factory=list)
     """column:low:high, both ends included, either may be empty, neither infinite."""
     sort: str = "mask_quality"
@@ -117,6 +120,8 @@ def label_filter(question: LabelQuestion, window: StepWindow) -> LabelFilter:
         rules=named(DropRule, "rule", question.rule),
         kept=question.kept,
         changed_class=question.changed,
+        duplicate=question.duplicate,
+        true_label=question.truth,
         ranges=dict(parse_range(text) for text in question.range),
     )
 

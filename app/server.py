@@ -12,11 +12,20 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from gradio.themes import Base
 
-from app import api_acts, api_clip, api_labels, api_pictures, api_runs, api_what_if
+from app import (
+    api_acts,
+    api_clip,
+    api_errors,
+    api_labels,
+    api_pictures,
+    api_runs,
+    api_timeline,
+    api_what_if,
+)
 from app.answers import explain_errors
 from app.guard import Credentials, Guard
 from app.not_found import NotFoundPage
-from app.pages import data, labels, live, runs, what_if
+from app.pages import data, errors, labels, live, runs, timeline, what_if
 from app.parts import STATIC
 
 SYSTEM_SANS = ["system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif"]
@@ -32,7 +41,9 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
     app.include_router(api_runs.router(root))
     app.include_router(api_acts.router(root))
     app.include_router(api_clip.router(root))
+    app.include_router(api_errors.router(root))
     app.include_router(api_labels.router(root))
+    app.include_router(api_timeline.router(root))
     app.include_router(api_what_if.router(root))
     app.include_router(api_pictures.router(root))
     explain_errors(app)
@@ -68,6 +79,10 @@ def build_pages() -> gr.Blocks:
         live.build()
     with pages.route(labels.TITLE, "/labels", show_in_navbar=False):
         labels.build()
+    with pages.route(timeline.TITLE, "/timeline", show_in_navbar=False):
+        timeline.build()
+    with pages.route(errors.TITLE, "/errors", show_in_navbar=False):
+        errors.build()
     with pages.route(what_if.TITLE, "/what-if", show_in_navbar=False):
         what_if.build()
     with pages.route(data.TITLE, "/data", show_in_navbar=False):

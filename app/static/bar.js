@@ -9,12 +9,18 @@ const PAGES = [
   { path: "/", name: "Runs", title: "Every experiment in this store" },
   { path: "/live", name: "Live", title: "One run as it goes" },
   { path: "/labels", name: "Labels", title: "What the teacher believes, mask by mask" },
+  { path: "/timeline", name: "Timeline", title: "One image through the steps" },
+  { path: "/errors", name: "Errors", title: "What is wrong, since when, and which score knows it" },
   { path: "/what-if", name: "What-if", title: "What other thresholds would keep" },
   { path: "/data", name: "Data", title: "What CLIP recognises in a dataset" },
 ];
 
 /** Pages that are about no single run. */
 const WITHOUT_RUN = ["Runs", "Data"];
+
+/** Pages about a window of steps, and about labels of one class or all. */
+const OF_STEPS = ["Labels", "Errors", "What-if"];
+const OF_CLASSES = [...OF_STEPS, "Timeline"];
 
 const SPANS = [
   ["1", "this step"],
@@ -72,7 +78,8 @@ function buildControls(page) {
     address.change({ cls, pg: null }),
   );
   const node = h("div", { class: "controls" }, field("Run", run));
-  if (page === "Labels" || page === "What-if") node.append(steps.node, field("Class", classes));
+  if (OF_STEPS.includes(page)) node.append(steps.node);
+  if (OF_CLASSES.includes(page)) node.append(field("Class", classes));
   const refresh = () => {
     node.hidden = WITHOUT_RUN.includes(page) || session.runs.length === 0;
     setOptions(run, runOptions(), session.run?.run_id ?? "");
@@ -98,6 +105,12 @@ const classOptions = () => [
   ["", "every class"],
   ...(session.run?.categories ?? []).map((category, label) => [String(label), category.name]),
 ];
+
+/** A link from a chart may be about any number of steps. */
+function spanOptions() {
+  const now = String(span());
+  return SPANS.some(([value]) => value === now) ? SPANS : [[now, `${count(span())} steps`], ...SPANS];
+}
 
 function stepControls() {
   const slider = h("input", {
@@ -132,7 +145,7 @@ function stepControls() {
       slider.value = session.steps.indexOf(shownStep());
     setText(number, count(shownStep()));
     live.setAttribute("aria-pressed", String(following()));
-    window.value = String(span());
+    setOptions(window, spanOptions(), String(span()));
   };
   const node = h(
     "div",

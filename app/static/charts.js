@@ -27,7 +27,7 @@ const CONFIG = {
 export async function drawChart(
   node,
   traces,
-  { empty, yTitle, range, span, marks = [], percent = false, stacked = false },
+  { empty, yTitle, range, span, marks = [], percent = false, stacked = false, more = {} },
 ) {
   const Plotly = await plotly();
   if (!traces.some((trace) => trace.x.length > 0)) {
@@ -41,7 +41,25 @@ export async function drawChart(
   node.dataset.drawn = "yes";
   node.classList.remove("empty");
   const told = marks.length ? [...traces, ticks(marks)] : traces;
-  await Plotly.react(node, told, layout({ yTitle, range, span, marks, percent, stacked }), CONFIG);
+  const plain = layout({ yTitle, range, span, marks, percent, stacked });
+  await Plotly.react(node, told, merged(plain, more), CONFIG);
+}
+
+/** A layout with more of it; of axes and other objects only what is named changes. */
+function merged(layout, more) {
+  const result = { ...layout };
+  for (const [name, value] of Object.entries(more)) {
+    const isPart = typeof value === "object" && !Array.isArray(value);
+    result[name] = isPart ? { ...layout[name], ...value } : value;
+  }
+  return result;
+}
+
+/** Call `onPick(point)` when a point or bar is clicked; of several calls the last one counts. */
+export function listenToClicks(node, onPick) {
+  if (!node.dataset.drawn) return;
+  node.removeAllListeners("plotly_click");
+  node.on("plotly_click", ({ points }) => onPick(points[0]));
 }
 
 /** Where something happened, as a legend entry and in what the pointer is told. */

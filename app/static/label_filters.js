@@ -1,7 +1,7 @@
 // The filters beside the gallery. They read and write the URL, nothing else.
 
 import * as address from "./address.js";
-import { h, segmented, select, setOptions } from "./dom.js";
+import { fill, h, segmented, select, setOptions } from "./dom.js";
 import { describe, KINDS, RULES } from "./kinds.js";
 import { session } from "./session.js";
 
@@ -31,6 +31,9 @@ export function filterQuestion() {
     rule: address.getAll("rule"),
     kept: address.get("kept"),
     changed: address.get("changed"),
+    duplicate: address.get("again"),
+    truth: address.get("truth"),
+    image: address.get("image"),
     range: ranged()
       .map(({ name }) => rangeOf(name))
       .filter((text) => text !== null),
@@ -52,9 +55,13 @@ const change = (changes) => address.change({ ...changes, pg: null });
 export function buildFilters() {
   const node = h("aside", { class: "side card", "aria-label": "Filters" });
   const build = () =>
-    node.replaceChildren(
+    fill(
+      node,
       keptFilter(),
       kindFilter(),
+      truthFilter(),
+      againFilter(),
+      imageFilter(),
       rangeFilter(),
       ruleFilter(),
       changedFilter(),
@@ -67,7 +74,7 @@ export function buildFilters() {
 function whenScoresChange(build) {
   let shown = null;
   return () => {
-    const now = JSON.stringify(session.run.scores);
+    const now = JSON.stringify([session.run.scores, session.run.categories]);
     if (now === shown) return;
     shown = now;
     build();
@@ -95,6 +102,37 @@ function kindFilter() {
     chip("kind", kind.key, kind.name, describe(kind), `var(--lab-kind-${kind.key})`),
   );
   return group("Right or wrong (against hidden truth)", h("div", { class: "chips" }, chips));
+}
+
+/** The object that decided whether a label is right; -1 is none. */
+function truthFilter() {
+  const classes = session.run.categories.map(({ name }, label) => [String(label), name]);
+  const options = [["", "anything"], ["-1", "nothing (background)"], ...classes];
+  const pick = select("Lies on", options, address.get("truth") ?? "", (truth) => change({ truth }));
+  return group("Lies on", pick);
+}
+
+function againFilter() {
+  const options = [
+    ["", "all"],
+    ["false", "first"],
+    ["true", "again", "Right, but a better label already has this object"],
+  ];
+  const pick = (again) => change({ again });
+  return group("First on its object?", segmented("First?", options, address.get("again") ?? "", pick));
+}
+
+/** Only where a link came with one: nobody knows image ids by heart. */
+function imageFilter() {
+  const image = address.get("image");
+  if (image === null) return null;
+  const clear = () => {
+    change({ image: null });
+    node.remove();
+  };
+  const button = h("button", { type: "button", class: "chip", onclick: clear }, `image ${image} ×`);
+  const node = group("Only of", button);
+  return node;
 }
 
 function ruleFilter() {
@@ -172,6 +210,9 @@ function clearButton(rebuild) {
       rule: null,
       kept: null,
       changed: null,
+      again: null,
+      truth: null,
+      image: null,
       ...Object.fromEntries(ranged().map(({ name }) => [name, null])),
     });
     rebuild();

@@ -1,5 +1,6 @@
 // One image large: all labels of its step on the left, the truth on the right, the list beside.
 
+import * as address from "./address.js";
 import { drawView, loadImage, wholeImage } from "./drawing.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, pictureUrl, runPath } from "./http.js";
@@ -15,6 +16,7 @@ export function buildViewer(parent, { onMove, onClose }) {
   const parts = {
     title: h("h2", {}),
     subtitle: h("span", { class: "hint" }),
+    past: h("a", { id: "viewer-past", title: "The same image at other steps" }, "Timeline"),
     error: h("p", { class: "error-line" }),
     teacher: h("canvas", { id: "viewer-teacher" }),
     truth: h("canvas", { id: "viewer-truth" }),
@@ -82,6 +84,7 @@ function body(parts, close) {
       { class: "viewer-head" },
       parts.title,
       parts.subtitle,
+      parts.past,
       parts.error,
       h("label", { class: "check" }, parts.only, "kept only"),
       keys,
@@ -122,6 +125,8 @@ function showTexts(parts, data, label) {
   const kept = data.labels.filter((one) => one.kept).length;
   setText(parts.error, "");
   setText(parts.title, data.image.name);
+  const past = { image: data.image.id, it: label.step, source: "pseudo" };
+  parts.past.href = address.link("/timeline", past);
   setText(
     parts.subtitle,
     `step ${count(label.step)}, ${plural(data.labels.length, "candidate")}, ${count(kept)} kept`,

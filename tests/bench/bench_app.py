@@ -49,6 +49,13 @@ QUESTIONS = {
     "what enters and leaves, all steps": (
         "/lab/runs/last/moving?span=0&from_x=.7&from_y=.8&to_x=.7&to_y=.6"
     ),
+    "errors of 100 steps": "/lab/runs/last/errors?span=100",
+    "errors of all steps": "/lab/runs/last/errors?span=0&of=all",
+    "errors over the whole run": "/lab/runs/last/errors/history?of=all",
+    "labels of one class on another, all steps": "/lab/runs/last/labels?span=0&cls=1&truth=2",
+    "timeline: images": "/lab/runs/last/timeline",
+    "timeline of one image": "/lab/runs/last/timeline/7",
+    "box scores: errors of all steps": "/lab/runs/boxes/errors?span=0&of=all",
     "box scores: steps, which scores there are": "/lab/runs/boxes/steps?since={last}",
     "box scores: labels of all steps, one range": (
         "/lab/runs/boxes/labels?span=0&range=pixel_score:0.5:0.7&sort=mask_score"
