@@ -11,9 +11,9 @@ from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
 
 
 class LooksConfig(Frozen):
-    """How often colours of generated objects deceive; each share is of all objects.
+    """What generated images are like; each share is of all objects.
 
-    Borders of such objects lie where no colour changes, so what is learnt from colours alone
+    Borders of objects whose colours deceive lie where no colour changes, so what is learnt from colours alone
     (BoxInst's pairwise term) is wrong there, while a true mask still teaches them.
     """
 
@@ -23,6 +23,19 @@ class LooksConfig(Frozen):
     """They wear the ground's two colours in a pattern of their own."""
     twins: Fraction = 0.12
     """They touch the object before them and wear the same paint."""
+    sizes: tuple[Fraction, Fraction, Fraction] = (0.25, 0.5, 0.25)
+    """Shares of small, medium and large objects: their longest side is 6 to 15, 15 to 30 or 30 to
+    60 % of the image's."""
+    objects: tuple[Positive, Annotated[int, Field(ge=1, le=50)]] = (2, 7)
+    """Fewest and most objects of an image."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> LooksConfig:
+        if abs(sum(self.sizes) - 1) > 1e-6:
+            raise ValueError(f"sizes {list(self.sizes)} add up to {sum(self.sizes):g}, not to 1")
+        if self.objects[0] > self.objects[1]:
+            raise ValueError(f"objects {list(self.objects)}: the fewest are more than the most")
+        return self
 
 
 class ShapesConfig(Frozen):

@@ -34,7 +34,6 @@ MIN_VISIBLE_PIXELS = 12
 SUPERSAMPLING = 4
 SIZE_RANGES = ((0.06, 0.15), (0.15, 0.3), (0.3, 0.6))
 """Small, medium and large objects: their longest side as a share of the image's."""
-SIZE_SHARES = (0.25, 0.5, 0.25)
 COMPANION_SHARE = 0.35
 HABIT_SHARE = 0.9
 """Objects that look as their class usually does; the others wear any paint."""
@@ -100,7 +99,7 @@ class _Stamp:
 def draw_scene(
     rng: Generator, classes: Sequence[ShapeClass], size: int, looks: LooksConfig = USUAL
 ) -> Scene:
-    """Draw a `size` x `size` picture with 2 to 7 objects of `classes`."""
+    """Draw a `size` x `size` picture with objects of `classes`."""
     return paint_scene(plan_scene(rng, classes, size, looks), rng)
 
 
@@ -111,7 +110,7 @@ def plan_scene(
     ground = random_paint(rng, size)
     direction = rng.uniform(0, 2 * np.pi)
     objects: list[SceneObject] = []
-    for label in _draw_labels(rng, classes, int(rng.integers(2, 8))):
+    for label in _draw_labels(rng, classes, int(rng.integers(looks.objects[0], looks.objects[1] + 1))):
         objects.append(_plan_object(rng, classes[label], label, size, ground, objects, looks))
     light = (float(np.cos(direction)), float(np.sin(direction)))
     return ScenePlan(size, ground, light, tuple(objects))
@@ -158,7 +157,7 @@ def _plan_object(
     others: Sequence[SceneObject],
     looks: LooksConfig,
 ) -> SceneObject:
-    low, high = SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=SIZE_SHARES)]
+    low, high = SIZE_RANGES[rng.choice(len(SIZE_RANGES), p=looks.sizes)]
     side = float(size * np.exp(rng.uniform(np.log(low), np.log(high))))
     paint = _object_paint(rng, shape, size, ground, looks)
     centre = _free_place(rng, size, side, others)

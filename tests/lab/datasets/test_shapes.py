@@ -201,6 +201,20 @@ def test_twins_are_as_many_as_asked_for(share):
         assert gap <= 0.44 * (one.size + two.size) + 1e-6
 
 
+def test_sizes_and_numbers_of_objects_can_be_chosen():
+    """Large ones are at least 30 % of the image; a twin is never larger than its neighbour."""
+    for plan in plans(LooksConfig(sizes=(0, 0, 1), objects=(1, 3), twins=0)):
+        assert 1 <= len(plan.objects) <= 3
+        assert all(0.3 * 128 <= thing.size <= 0.6 * 128 for thing in plan.objects)
+    assert {len(plan.objects) for plan in plans(LooksConfig(objects=(1, 3)))} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("looks", [{"sizes": [0.5, 0.5, 0.5]}, {"objects": [4, 2]}])
+def test_sizes_and_numbers_that_cannot_be_are_refused(looks):
+    with pytest.raises(ConfigError, match=f"dataset.*{next(iter(looks))}"):
+        parse_run_config({"dataset": {"source": "shapes", "looks": looks}})
+
+
 @pytest.mark.parametrize("looks", [{"low_contrast": 1.1}, {"twins": -0.1}, {"camouflage": 0.5}])
 def test_looks_that_mean_nothing_are_refused_by_name(looks):
     with pytest.raises(ConfigError, match=f"dataset.*looks.*{next(iter(looks))}"):
