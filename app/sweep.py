@@ -100,11 +100,28 @@ def train_sweep(
         LaunchError: another process trains a run of this sweep at the moment.
     """
     tasks = tasks_of(store, plan)
-    _refuse_if_running(store, tasks)
+    refuse_if_running(store, tasks)
     training = _Training(store, tasks, command)
     training.run(slots, look)
     left = [task for task in tasks_of(store, plan) if not task.is_done]
     return [_failure(store, task, training.obstacles) for task in left]
+
+
+def refuse_if_running(store: Store, tasks: Sequence[Task]) -> None:
+    """Two processes must not train one run.
+
+    Raises:
+        LaunchError: naming the runs and who trains them.
+    """
+    rows = [task.row for task in tasks if task.row is not None and task.row.status == "running"]
+    if rows:
+        listed = ", ".join(
+            f"{row.name} ({row.run_id}, process {run_origin(store, row.run_id).pid})"
+            for row in rows
+        )
+        raise LaunchError(
+            f"being trained by another process already: {listed}; wait for it, or stop it"
+        )
 
 
 def steps_behind(row: RunRow | None, first_step: int) -> int:
@@ -176,18 +193,6 @@ def _parent_of(row: RunRow) -> Parent:
     if row.parent_run_id is None or row.parent_step is None:
         return None
     return row.parent_run_id, row.parent_step
-
-
-def _refuse_if_running(store: Store, tasks: Sequence[Task]) -> None:
-    rows = [task.row for task in tasks if task.row is not None and task.row.status == "running"]
-    if rows:
-        listed = ", ".join(
-            f"{row.name} ({row.run_id}, process {run_origin(store, row.run_id).pid})"
-            for row in rows
-        )
-        raise LaunchError(
-            f"being trained by another process already: {listed}; wait for it, or stop it"
-        )
 
 
 def _failure(store: Store, task: Task, obstacles: Mapping[str, str]) -> Failure:

@@ -165,6 +165,6 @@ def _run_name(sweep: str, entry: str, point: Point, seed: int) -> str:
 
 def _load(path: Path, changes: Mapping[str, Any], where: str) -> RunConfig:
     try:
-        return load_run_config(path, changes)
+        return load_run_config(path, changes, given_by="the sweep's values")
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None

@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from app.engine_process import run_command
+from lab.store.job_queue import end_if_unfinished
 from lab.store.queries import RunRow, get_run
+from lab.store.run_state import verdict
 from lab.store.store import Store
 
 Look = Callable[[Mapping[str, RunRow]], None]
@@ -55,6 +57,8 @@ def run_in_slots(
                 del waiting[0]
             time.sleep(POLL_SECONDS)
             ended = [one for one, process in running.items() if process.poll() is not None]
+            for run_id in ended:
+                _leave_word(store, run_id, running[run_id], asked=False)
             rows |= {run_id: get_run(store, run_id) for run_id in running}
             for run_id in ended:
                 codes[run_id] = running.pop(run_id).returncode
@@ -64,6 +68,8 @@ def run_in_slots(
             look(rows)
     except BaseException:
         _stop(running.values())
+        for run_id, process in running.items():
+            _leave_word(store, run_id, process, asked=True)
         raise
     look(rows)
     return codes
@@ -79,6 +85,16 @@ def _start(store: Store, run_id: str) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+        )
+
+
+def _leave_word(
+    store: Store, run_id: str, process: subprocess.Popen[bytes], *, asked: bool
+) -> None:
+    """Say how a run ended whose process could not; one that never began still waits."""
+    if get_run(store, run_id).status not in ("queued", "finished", "failed", "stopped"):
+        end_if_unfinished(
+            store, run_id, *verdict(process.returncode, began=True, cancels=int(asked))
         )
 
 

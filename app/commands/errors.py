@@ -18,6 +18,7 @@ from app.commands.options import (
     check_window,
     open_reader,
     window_in_words,
+    without_labels,
 )
 from app.commands.terminal import CommandFailed, kind_name, percent, say, say_json, say_table
 from lab.datasets.records import BoolArray, Category, ErrorKind, IntArray
@@ -68,10 +69,9 @@ def errors(
         columns = label_columns(store, row.run_id, chosen, ("kind", "kept", "label", "duplicate"))
         mistakes = find_mistakes(store, row.run_id, first, last, worst)
         masks = report_masks(store, row.run_id, first, last)
+        if len(columns["kind"]) == 0:
+            raise CommandFailed(without_labels(store, row, window_in_words(first, last)))
     kinds, kept, labels = columns["kind"], columns["kept"].astype(bool), columns["label"]
-    if len(kinds) == 0:
-        where = window_in_words(first, last)
-        raise CommandFailed(f"run {row.run_id} has no pseudo-labels in {where}")
     twice = columns["duplicate"].astype(bool)
     sets = {"kept": break_down(kinds, twice, kept), "all": break_down(kinds, twice, ~kept | kept)}
     classes = {

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.commands.terminal import WrongUse
+from lab.store.queries import RunRow, list_runs
 from lab.store.store import Store
 
 StoreRoot = Annotated[
@@ -44,6 +45,18 @@ Overrides = Annotated[
 def open_reader(root: Path | None) -> Store:
     """The store, for reading only."""
     return Store.open(root, read_only=True)
+
+
+def without_labels(store: Store, row: RunRow, where: str) -> str:
+    """What to say of a run that has no pseudo-labels there, and which run has some."""
+    said = f"run {row.run_id} ({row.name}) has no pseudo-labels in {where}"
+    if row.lately is not None:
+        return said
+    others = (one for one in list_runs(store) if one.lately is not None)
+    newest = next(others, None)
+    return (
+        said if newest is None else f"{said}; the newest that has: {newest.name or newest.run_id}"
+    )
 
 
 def check_window(first: int | None, last: int | None) -> None:

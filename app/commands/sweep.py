@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from app.commands.terminal import (
     say_json,
     say_table,
 )
-from app.sweep import Failure, Task, tasks_of, train_sweep
+from app.sweep import Failure, Task, refuse_if_running, tasks_of, train_sweep
 from app.sweep_export import (
     as_markdown,
     cells,
@@ -36,6 +37,7 @@ from app.sweep_plan import PlannedRun, plan_sweep
 from app.sweep_report import RunResult, SweepLine, collect, tabulate
 from lab.config import ConfigError, parse_override
 from lab.config.sweep import SweepConfig, load_sweep
+from lab.store.errors import StoreMissing
 from lab.store.store import Store, default_root
 
 DEFAULT_SLOTS = os.cpu_count() or 1
@@ -75,8 +77,8 @@ def sweep(  # noqa: PLR0913
     """
     if dry_run and table:
         raise WrongUse("--dry-run and --table: choose one")
-    if export is not None and export.suffix not in (".csv", ".md"):
-        raise WrongUse(f"--export {export}: expected a name that ends in .csv or .md")
+    if export is not None:
+        check_export(export)
     described = load_sweep(file)
     changes = dict(parse_override(text) for text in overrides or [])
     numbers = None if seeds is None else parse_seeds(seeds)
@@ -91,10 +93,29 @@ def sweep(  # noqa: PLR0913
         results = collect(store, [*plan, *(run for run in others if run not in plan)])
     lines = tabulate(plan, results, first)
     _tell(lines, results, failed, json)
+    if table and any(len(line.seeds) < line.planned for line in lines):
+        note("not every run is finished; the same command without --table trains what is missing")
     if export is not None:
         write_table(lines, export)
     if failed:
         raise CommandFailed(failures_in_words(failed))
+
+
+def check_export(out: Path) -> None:
+    """Refuse, before anything is trained, what could not be written after it.
+
+    Raises:
+        WrongUse: another ending, no such directory, or none that takes files.
+    """
+    if out.suffix not in (".csv", ".md"):
+        raise WrongUse(f"--export {out}: expected a name that ends in .csv or .md")
+    if not out.parent.is_dir():
+        raise WrongUse(f"--export {out}: there is no directory {out.parent}")
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise WrongUse(f"--export {out}: {out.parent} takes no files: {error.strerror}") from None
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -145,13 +166,14 @@ def _train(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> l
     stop_runs_on_signals()
     with Store.open(store_root or default_root()) as store:
         tasks = tasks_of(store, plan)
+        refuse_if_running(store, tasks)
         note(_in_words(tasks, slots))
         try:
             with watch_sweep(tasks, slots) as look:
                 return train_sweep(store, plan, slots=slots, command=sys.argv, look=look)
         except KeyboardInterrupt:
             raise CommandFailed(
-                "stopped; every run has a checkpoint, and the same command goes on from there"
+                "stopped; the same command goes on from the checkpoints of its runs"
             ) from None
 
 
@@ -186,11 +208,11 @@ def _say_plan(plan: Sequence[PlannedRun], slots: int, store_root: Path | None, j
 
 def _tasks_without_training(plan: Sequence[PlannedRun], store_root: Path | None) -> list[Task]:
     """As `tasks_of`, but a store that is not there yet stays so."""
-    root = store_root or default_root()
-    if root.exists():
-        with open_reader(root) as store:
+    try:
+        with Store.open(store_root or default_root(), read_only=True) as store:
             return tasks_of(store, plan)
-    return tasks_of(None, plan)
+    except StoreMissing:
+        return tasks_of(None, plan)
 
 
 def _as_record(task: Task) -> dict[str, Any]:

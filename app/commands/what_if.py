@@ -20,6 +20,7 @@ from app.commands.options import (
     check_window,
     open_reader,
     window_in_words,
+    without_labels,
 )
 from app.commands.terminal import (
     CommandFailed,
@@ -90,9 +91,8 @@ def what_if(  # noqa: PLR0913
         row = get_run(store, run)
         axes = _axes(recorded_scores(store, row.run_id), x, y, named)
         candidates = load_candidates(store, row, first, last, axes)
-    if len(candidates) == 0:
-        where = window_in_words(first, last)
-        raise CommandFailed(f"run {row.run_id} has no pseudo-labels to keep in {where}")
+        if len(candidates) == 0:
+            raise CommandFailed(without_labels(store, row, window_in_words(first, last)))
     asked = _asked(axes, named, placed)
     plane = Plane(candidates, axes)
     bars = own_thresholds(row.config)

@@ -4,24 +4,18 @@ import { band, line } from "./charts.js";
 import { colour, ERROR_KINDS, kindColour } from "./kinds.js";
 import { precision, recall, share, smooth } from "./series.js";
 
-const LOSS_TINTS = [
-  "ink",
-  "accent",
-  "kind-bg",
-  "kind-cor",
-  "kind-sim",
-  "kind-loc",
-  "kind-oth",
-  "kind-unknown",
-];
+const LOSS_TINTS = ["accent", "kind-bg", "kind-cor", "kind-sim", "kind-loc", "kind-oth", "student"];
 
+/** A colour for each part (box, class, mask ...), dots for what unlabelled images add to it. */
 export function losses(data) {
   const names = Object.keys(data.series)
     .filter((name) => name.startsWith("loss/"))
     .sort(byImportance);
-  const traces = names.flatMap((name, index) => {
+  const parts = [...new Set(names.filter((name) => name !== TOTAL).map(lastPart))].sort();
+  const traces = names.flatMap((name) => {
     const { steps, values } = data.series[name];
-    const tint = colour(LOSS_TINTS[index % LOSS_TINTS.length]);
+    const isTotal = name === TOTAL;
+    const tint = colour(isTotal ? "ink" : LOSS_TINTS[parts.indexOf(lastPart(name)) % LOSS_TINTS.length]);
     const length = Math.max(1, Math.round(values.length / 40));
     const raw =
       length > 1
@@ -29,13 +23,18 @@ export function losses(data) {
         : [];
     return [
       ...raw,
-      line(lossName(name), steps, smooth(values, length), tint, { width: index === 0 ? 2.5 : 1.6 }),
+      line(lossName(name), steps, smooth(values, length), tint, {
+        width: isTotal ? 2.5 : 1.6,
+        dash: name.startsWith("loss/unsup/") ? "dot" : "solid",
+      }),
     ];
   });
   return [traces, { empty: "No losses recorded yet.", yTitle: "loss", ...places(data) }];
 }
 
-const byImportance = (a, b) => (b === "loss/total") - (a === "loss/total") || a.localeCompare(b);
+const TOTAL = "loss/total";
+
+const byImportance = (a, b) => (b === TOTAL) - (a === TOTAL) || a.localeCompare(b);
 
 const lossName = (name) =>
   name
@@ -166,4 +165,4 @@ export function eventWords({ kind, payload }) {
   return `${kind}: ${told.join(", ")}`;
 }
 
-const lastPart = (key) => key.split(".").at(-1);
+const lastPart = (key) => key.split(/[./]/).at(-1);

@@ -9,6 +9,14 @@ from pydantic import BeforeValidator, Field, model_validator
 from lab.config.fields import Fraction, Frozen, Positive, Weight
 
 
+def _none_if_empty(value: object) -> object:
+    """TOML and `-o key=` cannot say None: an empty text takes an inherited value back."""
+    return None if value == "" else value
+
+
+Source = Annotated[str | None, BeforeValidator(_none_if_empty)]
+
+
 class CondInstConfig(Frozen):
     """Host `condinst`: FCOS with conditional convolutions (arXiv:2003.05664)."""
 
@@ -18,7 +26,7 @@ class CondInstConfig(Frozen):
     papers."""
     width: Annotated[int, Field(ge=8)] = 16
     """Channels of the tiny backbone's first stage."""
-    backbone_weights: str | None = None
+    backbone_weights: Source = None
     """None = random; "shapes" = the shipped tiny backbone (width 24); otherwise a local file."""
     freeze_stages: Annotated[int, Field(ge=0, le=5)] = 0
     """Freeze the stem (1) and this many backbone stages less one; 5 = all (PL-DC)."""
@@ -47,9 +55,9 @@ class Mask2FormerConfig(Frozen):
     """tiny: ResNet-18 of `width`, for small images; the others as published."""
     width: Annotated[int, Field(ge=8)] = 24
     """Channels of the tiny backbone's first stage."""
-    weights: str | None = None
+    weights: Source = None
     """A trained network: a file in Detectron2's format (.pkl, .pth) or a transformers directory."""
-    backbone_weights: str | None = None
+    backbone_weights: Source = None
     """None = random; "shapes" = the shipped tiny backbone (width 24); otherwise a local file."""
     freeze_stages: Annotated[int, Field(ge=0, le=5)] = 0
     """Freeze the stem (1) and this many backbone stages less one; 5 = all (PL-DC)."""
@@ -83,7 +91,8 @@ class Mask2FormerConfig(Frozen):
         if self.weights is not None and self.backbone_weights is not None:
             raise ValueError(
                 f"weights {self.weights!r} and backbone_weights {self.backbone_weights!r}: "
-                "give one; a trained network brings its backbone"
+                "give one; a trained network brings its backbone (-o host.backbone_weights= "
+                "takes the other back)"
             )
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,13 @@ ANCHORED = {"dataset": ("_json", "_images", "_depth"), "method.clip": ("descript
 """Table -> endings of its keys that name files, relative to the file that names them."""
 
 
-def load_run_config(path: Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+def load_run_config(
+    path: Path, overrides: Mapping[str, Any] | None = None, *, given_by: str = "-o"
+) -> RunConfig:
     """Read a TOML file, its `extends` first, then dotted overrides such as {"schedule.seed": 1}.
 
-    Relative paths of data and descriptions are taken from the file that names them.
+    Relative paths of data and descriptions are taken from the file that names them. Errors say
+    that the overrides were `given_by` something.
 
     Raises:
         ConfigError: naming the file, the key and the value.
@@ -32,7 +35,7 @@ def load_run_config(path: Path, overrides: Mapping[str, Any] | None = None) -> R
     tree = with_overrides(_read_tree(path, seen=()), overrides or {})
     if not tree:
         raise ConfigError(f"{path}: is empty: say at least which dataset and which method")
-    return parse_run_config(tree, origin=f"{path} with -o" if overrides else str(path))
+    return parse_run_config(tree, origin=f"{path} with {given_by}" if overrides else str(path))
 
 
 def with_overrides(tree: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +164,16 @@ def explain(error: ValidationError, origin: str) -> str:
 
 def mistakes(error: ValidationError) -> list[Mistake]:
     """What is wrong, in the words of who wrote the file."""
-    return [Mistake(*_mistake(item)) for item in error.errors()]
+    found = error.errors()
+    return [Mistake(*_mistake(item)) for item in found if not _follows(item, found)]
+
+
+def _follows(item: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is only called too short because its items are wrong."""
+    place = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
+    )
 
 
 def _mistake(item: ErrorDetails) -> tuple[str, object, str]:
@@ -179,6 +191,12 @@ def _mistake(item: ErrorDetails) -> tuple[str, object, str]:
             return tag_key, value, "missing"
         case "model_type" | "dict_type" | "model_attributes_type":
             return key, value, "expected a table"
+        case "tuple_type" | "list_type":
+            return key, value, "expected a list"
+        case "too_short":
+            return key, value, "expected at least one"
+        case "value_error":
+            return key, value, str(context["error"])
         case _:
             return key, value, item["msg"]
 

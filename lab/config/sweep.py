@@ -53,7 +53,7 @@ class SweepConfig(Frozen):
     """Begins the names of its runs; empty = the name of the file."""
     base: Path
     """The run config that every run starts from. Relative to the sweep's file."""
-    seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[Count, Field(strict=True)], ...], Field(min_length=1)] = (0,)
     seed_keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("seed", "split.seed")
     """The config keys that a seed sets."""
     changes: Annotated[Changes, Field(alias="set", default_factory=dict)]
@@ -75,6 +75,9 @@ class SweepConfig(Frozen):
             raise ValueError(
                 f"burn_in.run {self.burn_in.run!r} is none of the runs: {', '.join(names)}"
             )
+        for key in {**self.changes, **self.grid}:
+            if key in self.seed_keys:
+                raise ValueError(f"{key} is what `seeds` sets; say there which it should be")
         for key, values in self.grid.items():
             if not values:
                 raise ValueError(f"grid.{key} has no values")

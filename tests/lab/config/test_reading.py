@@ -143,3 +143,9 @@ def test_a_host_without_a_name_is_the_default_one():
 def test_an_empty_file_starts_nothing(tmp_path: Path):
     with pytest.raises(ConfigError, match="is empty"):
         load_run_config(write(tmp_path / "run.toml", "# nothing\n"))
+
+
+def test_an_empty_text_takes_inherited_weights_back():
+    host = {"name": "mask2former", "backbone_weights": "", "weights": "trained.pth"}
+
+    assert parse_run_config({"host": host}).host.backbone_weights is None

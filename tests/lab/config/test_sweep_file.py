@@ -27,8 +27,8 @@ def test_names_of_files_are_taken_from_where_the_sweep_lies(tmp_path: Path):
 
 
 def test_quoted_dotted_keys_and_tables_mean_the_same(tmp_path: Path):
-    quoted = '[[run]]\nname = "a"\nset = { "method.ddtf" = false }\n[grid]\n"split.seed" = [1, 2]\n'
-    tables = '[[run]]\nname = "a"\nset.method.ddtf = false\n[grid.split]\nseed = [1, 2]\n'
+    quoted = '[[run]]\nname = "a"\nset = { "method.ddtf" = false }\n[grid]\n"host.width" = [1, 2]\n'
+    tables = '[[run]]\nname = "a"\nset.method.ddtf = false\n[grid.host]\nwidth = [1, 2]\n'
 
     one, other = (
         load_sweep(write(tmp_path / "sweep.toml", 'base = "b.toml"\n' + text))
@@ -37,11 +37,11 @@ def test_quoted_dotted_keys_and_tables_mean_the_same(tmp_path: Path):
 
     assert one == other
     assert one.runs[0].changes == {"method.ddtf": False}
-    assert one.points() == [(("split.seed", 1),), (("split.seed", 2),)]
+    assert one.points() == [(("host.width", 1),), (("host.width", 2),)]
 
 
 def test_the_grid_is_every_combination_and_without_one_there_is_one_point(tmp_path: Path):
-    grid = '[grid]\nseed = [1, 2]\n"record.every" = [3, 4]\n'
+    grid = '[grid]\n"record.keep" = [1, 2]\n"record.every" = [3, 4]\n'
     runs = 'base = "b.toml"\n[[run]]\nname = "a"\n'
 
     points = load_sweep(write(tmp_path / "sweep.toml", runs + grid)).points()
@@ -57,7 +57,7 @@ def test_the_grid_is_every_combination_and_without_one_there_is_one_point(tmp_pa
     [
         ('[[run]]\nname = "a"\n', "base: missing"),
         ('base = "b.toml"\n', "run: missing"),
-        ('base = "b.toml"\nrun = []\n', "run = []: Tuple should have at least 1 item"),
+        ('base = "b.toml"\nrun = []\n', "run = []: expected at least one"),
         ('base = "b.toml"\nseed = [1]\n[[run]]\nname = "a"\n', "seed = [1]: unknown key"),
         ('base = "b.toml"\n[[run]]\nnames = "a"\n', "run.0.names = 'a': unknown key"),
         ('base = "b.toml"\nseeds = [-1]\n[[run]]\nname = "a"\n', "seeds.0 = -1"),
@@ -71,8 +71,15 @@ def test_the_grid_is_every_combination_and_without_one_there_is_one_point(tmp_pa
             'base = "b.toml"\nburn_in = { run = "a", step = 0 }\n[[run]]\nname = "a"\n',
             "burn_in.step = 0",
         ),
-        ('base = "b.toml"\n[[run]]\nname = "a"\n[grid]\nseed = []\n', "grid.seed has no values"),
-        ('base = "b.toml"\n[[run]]\nname = "a"\n[grid]\nseed = 3\n', "grid.seed = 3"),
+        ('base = "b.toml"\n[[run]]\nname = "a"\n[grid]\nname = []\n', "grid.name has no values"),
+        (
+            'base = "b.toml"\n[[run]]\nname = "a"\n[grid]\nname = 3\n',
+            "grid.name = 3: expected a list",
+        ),
+        ('base = "b.toml"\nseeds = [true]\n[[run]]\nname = "a"\n', "seeds.0 = True"),
+        ('base = "b.toml"\nseeds = []\n[[run]]\nname = "a"\n', "seeds = []: expected at least one"),
+        ('base = "b.toml"\n[[run]]\nname = "a"\n[grid]\nseed = [1, 2]\n', "what `seeds` sets"),
+        ('base = "b.toml"\n[set]\nsplit.seed = 1\n[[run]]\nname = "a"\n', "what `seeds` sets"),
         ("base = \n", "not valid TOML"),
     ],
 )
@@ -84,3 +91,13 @@ def test_a_mistake_is_named_with_file_key_and_value(tmp_path: Path, text: str, s
 
     assert sentence in str(refused.value)
     assert str(refused.value).startswith(str(path))
+
+
+def test_a_list_of_mistakes_is_not_called_empty_besides(tmp_path: Path):
+    path = write(tmp_path / "wrong.toml", 'base = "b.toml"\nseeds = [-1]\n[[run]]\nname = "a"\n')
+
+    with pytest.raises(ConfigError) as told:
+        load_sweep(path)
+
+    assert str(told.value).count("\n") == 0
+    assert str(told.value).startswith(f"{path}: seeds.0 = -1: ")
