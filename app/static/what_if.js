@@ -122,7 +122,7 @@ function chooseMetric({ hasIou }, asked) {
 
 function tallyText({ labels, truths, window }) {
   const objects = truths === null ? "" : `, ${plural(truths, "true object")}`;
-  return `${plural(labels, "candidate")}${objects}, steps ${count(Math.max(0, window.first))} to ${count(window.last)}`;
+  return `${plural(labels, "candidate")} (without specks)${objects}, steps ${count(Math.max(0, window.first))} to ${count(window.last)}`;
 }
 
 /** The rule of the run, and that of the URL (where the run's own begins when it names none). */
