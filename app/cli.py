@@ -19,6 +19,7 @@ from app.commands import (
     errors,
     evaluate,
     export,
+    fiftyone,
     gc,
     import_run,
     jobs,
@@ -70,6 +71,7 @@ cli.command("clip-report")(clip_report.clip_report)
 cli.command("export")(export.export)
 cli.command("import")(import_run.import_run)
 cli.command("sql")(sql.sql)
+cli.command("fiftyone")(fiftyone.fiftyone)
 cli.command("gc")(gc.gc)
 cli.command("ui")(ui.ui)
 cli.command("doctor")(doctor.doctor)

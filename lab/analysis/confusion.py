@@ -37,13 +37,7 @@ def class_pairs(
     A duplicate counts as background. A prediction that takes no truth and lies with `min_iou` on a
     crowd region is left out, as is the region.
     """
-    same = can_match(pred_labels, gt_labels, is_crowd)
-    taken = one_to_one(np.where(same, ious, 0.0), scores, min_iou)
-    open_pairs = ~is_crowd[None, :] & (taken < 0)[:, None]
-    open_pairs[:, taken[taken >= 0]] = False
-    crossed = one_to_one(np.where(open_pairs, ious, 0.0), scores, min_iou)
-    partner = np.where(taken >= 0, taken, crossed)
-
+    partner = partners(ious, pred_labels, gt_labels, scores, is_crowd, min_iou)
     on_crowd = np.where(is_crowd, ious, 0.0).max(axis=1, initial=0.0) >= min_iou
     shown = (partner >= 0) | ~on_crowd
     unmatched = ~is_crowd
@@ -54,6 +48,23 @@ def class_pairs(
         np.concatenate([pred_labels[shown], np.full(len(missed), NONE)]),
         np.concatenate([facing[shown], missed]),
     )
+
+
+def partners(
+    ious: Float64Array,
+    pred_labels: IntArray,
+    gt_labels: IntArray,
+    scores: NDArray[np.floating],
+    is_crowd: BoolArray,
+    min_iou: float = 0.5,
+) -> IntArray:
+    """(P,) the truth that each prediction stands against in `class_pairs`; -1 = none."""
+    same = can_match(pred_labels, gt_labels, is_crowd)
+    taken = one_to_one(np.where(same, ious, 0.0), scores, min_iou)
+    open_pairs = ~is_crowd[None, :] & (taken < 0)[:, None]
+    open_pairs[:, taken[taken >= 0]] = False
+    crossed = one_to_one(np.where(open_pairs, ious, 0.0), scores, min_iou)
+    return np.where(taken >= 0, taken, crossed)
 
 
 def confusion_matrix(pred_classes: IntArray, gt_classes: IntArray, num_classes: int) -> IntArray:

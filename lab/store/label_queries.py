@@ -182,6 +182,55 @@ def _columns_on(
     return {name: found[name][wanted] for name in columns}
 
 
+def newest_places(
+    store: Store, run_id: str, source: LabelSource, *, first_step: int = 0, last_step: int
+) -> dict[int, tuple[int, int]]:
+    """The newest step in which each image was recorded, by image id: (step, first label id).
+
+    Images of whose candidates none was recorded are in it too. What a resumed run writes again
+    has other label ids.
+    """
+    with store.reading() as connection:
+        found = connection.execute(
+            _newest_sets(
+                run_number(connection, run_id),
+                LabelFilter(source=source, first_step=first_step, last_step=last_step),
+                (label_sets.c.step, label_sets.c.image_id, label_sets.c.first_label_id),
+            )
+        ).all()
+    return {image_id: (step, first_label_id) for step, image_id, first_label_id in found}
+
+
+def newest_columns(
+    store: Store, run_id: str, filter: LabelFilter, columns: Sequence[str]
+) -> dict[str, NDArray]:
+    """As `label_columns`, but of each image only the labels of its newest step in the window."""
+    wanted = _set_columns(_needs_boxes(filter, columns))
+    chunks: list[dict[str, NDArray]] = [_columns_of([], filter, columns)]
+    with store.reading() as connection:
+        sets = _newest_sets(run_number(connection, run_id), filter, wanted)
+        found = connection.execute(sets.where(label_sets.c.candidates > 0))
+        chunks += [_columns_of(part, filter, columns) for part in found.partitions(SETS_PER_READ)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in columns}
+
+
+def _newest_sets(run: int, filter: LabelFilter, columns: Sequence[ColumnElement]) -> Select:
+    """Of each image the last set in the window, by image."""
+    c = label_sets.c
+    newest = (
+        select(c.image_id, func.max(c.step).label("step"))
+        .where(*_places(label_sets, run, filter))
+        .group_by(c.image_id)
+        .subquery()
+    )
+    return (
+        select(*columns)
+        .join(newest, (c.image_id == newest.c.image_id) & (c.step == newest.c.step))
+        .where(c.run == run, c.source == int(filter.source))
+        .order_by(c.image_id)
+    )
+
+
 def _places(table: Table, run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
     """The part of the filter that label sets and labels share: whose, when, on which image."""
     c = table.c
@@ -252,12 +301,18 @@ def _needs_boxes(filter: LabelFilter, columns: Sequence[str]) -> bool:
 
 def _sets(run: int, filter: LabelFilter, columns: Sequence[str]) -> Select:
     c = label_sets.c
-    boxes = (c.packed_boxes,) if _needs_boxes(filter, columns) else ()
     return (
-        select(c.step, c.image_id, c.first_label_id, c.candidates, c.packed, *boxes)
+        select(*_set_columns(_needs_boxes(filter, columns)))
         .where(*_places(label_sets, run, filter), c.candidates > 0)
         .order_by(c.step, c.image_id)
     )
+
+
+def _set_columns(with_boxes: bool) -> tuple[ColumnElement, ...]:
+    """What `_columns_of` takes apart."""
+    c = label_sets.c
+    boxes = (c.packed_boxes,) if with_boxes else ()
+    return (c.step, c.image_id, c.first_label_id, c.candidates, c.packed, *boxes)
 
 
 def _columns_of(

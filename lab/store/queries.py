@@ -16,6 +16,8 @@ from lab.store.label_queries import (
     find_labels,
     label_columns,
     label_masks,
+    newest_columns,
+    newest_places,
     visible_parts,
 )
 from lab.store.rows import (
@@ -78,6 +80,8 @@ __all__ = [
     "last_summaries",
     "latest_scalars",
     "list_runs",
+    "newest_columns",
+    "newest_places",
     "recorded_scores",
     "run_origin",
     "scalar_names",

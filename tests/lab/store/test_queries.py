@@ -21,6 +21,8 @@ from lab.store.queries import (
     label_columns,
     label_steps,
     list_runs,
+    newest_columns,
+    newest_places,
     scalar_names,
     scalar_series,
     step_summaries,
@@ -216,6 +218,21 @@ def test_columns_come_by_step_image_and_position(labelled):
 
     assert places == sorted(places)
     assert places[:2] == [(0, 2, 0), (0, 2, 1)]
+
+
+def test_the_newest_labels_are_those_of_each_images_last_step(store, run_id):
+    """Image 1 is seen in steps 3 and 8, image 2 in step 3 alone, image 3 later than asked for."""
+    with StoreRecorder(store, run_id) as recorder:
+        recorder.pseudo_labels(3, [pseudo_labels(4, image_id=1), pseudo_labels(2, image_id=2)])
+        recorder.pseudo_labels(8, [pseudo_labels(3, image_id=1)])
+        recorder.pseudo_labels(9, [pseudo_labels(1, image_id=3)])
+
+    places = newest_places(store, run_id, LabelSource.PSEUDO, last_step=8)
+    columns = newest_columns(store, run_id, LabelFilter(last_step=8), ("image_id", "step"))
+
+    assert {image: step for image, (step, _) in places.items()} == {1: 8, 2: 3}
+    assert columns["image_id"].tolist() == [1, 1, 1, 2, 2]
+    assert columns["step"].tolist() == [8, 8, 8, 3, 3]
 
 
 def test_a_filled_store_looks_like_a_mornings_work(tmp_path):

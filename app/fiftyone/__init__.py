@@ -1,0 +1,1 @@
+"""Runs in FiftyOne. What imports `fiftyone` here runs only where MongoDB was found first."""

@@ -1,0 +1,56 @@
+"""Views as FiftyOne has them: built from their plans, and saved in a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+from fiftyone import ViewField as F
+
+from app.fiftyone.dataset import Dataset
+from app.fiftyone.request import Request
+from app.fiftyone.views import Condition, ViewPlan, standing_views
+
+
+def build_view(dataset: Dataset, plan: ViewPlan) -> Any:
+    """The labels of a plan, on their images or cut out. Nothing is computed until it is opened."""
+    wanted: Any = reduce(and_, (expression(one) for one in plan.conditions))
+    if plan.any_of:
+        wanted &= reduce(or_, (expression(one) for one in plan.any_of))
+    view = dataset.filter_labels(plan.field, wanted)
+    if not plan.as_patches:
+        return view.select_fields(["image_id", "lab", plan.field, "ground_truth"])
+    patches = view.to_patches(plan.field, other_fields=["image_id", "lab"])
+    if plan.sort is None:
+        return patches
+    return patches.sort_by(f"{plan.field}.{plan.sort}", reverse=plan.descending)
+
+
+def expression(condition: Condition) -> Any:
+    """A condition as FiftyOne asks it of a label."""
+    attribute: Any = F(condition.attribute)
+    match condition.test:
+        case "is":
+            return attribute == condition.value
+        case "at least":
+            return attribute >= condition.value
+        case "below":
+            return (attribute < condition.value) | ~attribute.exists()
+        case "exists":
+            return attribute.exists()
+
+
+def save_views(dataset: Dataset, plans: Iterable[ViewPlan]) -> None:
+    """Save each under its name, in place of one that has it already."""
+    for plan in plans:
+        view = build_view(dataset, plan)
+        dataset.save_view(plan.name, view, description=plan.about, overwrite=True)
+
+
+def save_standing_views(dataset: Dataset, request: Request) -> None:
+    """The views that every field has; those that are there stay as they are."""
+    there = set(dataset.list_saved_views())
+    for field in request.fields:
+        save_views(dataset, (one for one in standing_views(field) if one.name not in there))

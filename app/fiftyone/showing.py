@@ -1,0 +1,33 @@
+"""What is around the labels of a dataset: evaluations, saved views, colours."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+
+from app.fiftyone.colours import colour_scheme
+from app.fiftyone.dataset import Dataset, Filled, Progress, fill, quiet
+from app.fiftyone.evaluation import register_evaluation
+from app.fiftyone.request import Request
+from app.fiftyone.saved_views import save_standing_views
+from lab.store.queries import get_run
+from lab.store.store import Store
+
+
+def show(
+    store: Store, request: Request, progress: Progress = quiet, *, anew: bool = False
+) -> tuple[Filled, Dataset]:
+    """Fill the dataset of a request and dress it; both again do only what is new.
+
+    Raises:
+        StoreError: no such run, step or predictions.
+    """
+    filled = fill(store, request, progress, anew=anew)
+    dataset: Dataset = fo.load_dataset(request.dataset)
+    classes = [category.name for category in get_run(store, request.run_id).categories]
+    for field in request.fields:
+        if filled.written[field.name] or not dataset.has_evaluation(field.eval_key):
+            register_evaluation(dataset, field, classes)
+    save_standing_views(dataset, request)
+    dataset.app_config.color_scheme = colour_scheme(request)
+    dataset.save()
+    return filled, dataset

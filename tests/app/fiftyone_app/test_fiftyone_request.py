@@ -1,0 +1,54 @@
+"""What a request shows, and under which names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from app.fiftyone.request import Request, build_request
+from lab.store.queries import get_run
+from lab.store.store import Store
+
+
+def names(request: Request) -> list[str]:
+    return [field.name for field in request.fields]
+
+
+def test_the_newest_labels_are_shown_when_nothing_is_said(store: Store, run_id: str):
+    assert names(build_request(Path("x"), get_run(store, run_id))) == ["latest"]
+
+
+def test_every_iteration_is_a_field_and_the_newest_only_when_asked_for(store: Store, run_id: str):
+    run = get_run(store, run_id)
+
+    assert names(build_request(Path("x"), run, iterations=(10, 20, 10))) == ["step_10", "step_20"]
+    assert names(build_request(Path("x"), run, iterations=(10,), last=True)) == [
+        *("step_10", "latest")
+    ]
+
+
+def test_a_compared_run_has_fields_of_its_own_even_under_the_same_name(store: Store, run_id: str):
+    run = replace(get_run(store, run_id), name="PL-DC, strict!")
+    other = replace(run, run_id="another-id")
+
+    once = build_request(Path("x"), run, others=(other,))
+    twice = build_request(Path("x"), run, others=(other, run))
+
+    assert names(once) == ["latest", "latest_pl_dc_strict"]
+    assert len(set(names(twice))) == 3
+
+
+def test_an_evaluation_is_a_dataset_of_its_own(store: Store, run_id: str):
+    run = get_run(store, run_id)
+    labels, evaluation = (build_request(Path("x"), run, evaluation=flag) for flag in (False, True))
+
+    assert names(evaluation) == ["teacher", "student"]
+    assert (labels.split, evaluation.split) == ("train", "val")
+    assert labels.dataset != evaluation.dataset
+
+
+def test_a_request_survives_being_written_down(store: Store, run_id: str):
+    request = build_request(Path("x"), get_run(store, run_id), iterations=(3,))
+
+    assert Request.from_info(json.loads(json.dumps(request.as_info()))) == request
