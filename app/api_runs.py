@@ -38,6 +38,7 @@ from lab.store.queries import (
     scalar_series,
     step_summaries,
 )
+from lab.store.run_state import ACTIONS
 from lab.store.store import Store
 
 LOG_TAIL_BYTES = 16_384
@@ -112,7 +113,11 @@ def run_entry(row: RunRow) -> dict[str, Any]:
     """A run as the browser sees it: the row, and how it was launched to keep pseudo-labels."""
     entry = {item.name: getattr(row, item.name) for item in fields(row)}
     paper = {"class_quality": PAPER_CLASS_THRESHOLD, "mask_quality": PAPER_MASK_THRESHOLD}
-    return entry | {"thresholds": thresholds_of(row.config), "paper": paper}
+    return entry | {
+        "thresholds": thresholds_of(row.config),
+        "paper": paper,
+        "actions": sorted(ACTIONS[row.status]),
+    }
 
 
 def entry_now(store: Store, row: RunRow) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from gradio.themes import Base
 from app import (
     api_acts,
     api_clip,
+    api_compare,
     api_errors,
     api_labels,
+    api_launch,
     api_pictures,
     api_runs,
     api_timeline,
@@ -25,7 +27,7 @@ from app import (
 from app.answers import explain_errors
 from app.guard import Credentials, Guard
 from app.not_found import NotFoundPage
-from app.pages import data, errors, labels, live, runs, timeline, what_if
+from app.pages import compare, data, errors, labels, launch, live, runs, timeline, what_if
 from app.parts import STATIC
 
 SYSTEM_SANS = ["system-ui", "-apple-system", "Segoe UI", "Helvetica", "Arial", "sans-serif"]
@@ -37,9 +39,21 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
 
     With `credentials`, every route asks for them; without, only loopback names are answered.
     """
+    app = build_routes(root)
+    serve_static(app)
+    mount_pages(app)
+    app.add_middleware(NotFoundPage)
+    app.add_middleware(Guard, credentials=credentials)
+    return app
+
+
+def build_routes(root: Path) -> FastAPI:
+    """Our own answers alone, unguarded and without pages."""
     app = FastAPI(title="seglab", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(api_runs.router(root))
     app.include_router(api_acts.router(root))
+    app.include_router(api_launch.router(root))
+    app.include_router(api_compare.router(root))
     app.include_router(api_clip.router(root))
     app.include_router(api_errors.router(root))
     app.include_router(api_labels.router(root))
@@ -47,10 +61,6 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
     app.include_router(api_what_if.router(root))
     app.include_router(api_pictures.router(root))
     explain_errors(app)
-    serve_static(app)
-    mount_pages(app)
-    app.add_middleware(NotFoundPage)
-    app.add_middleware(Guard, credentials=credentials)
     return app
 
 
@@ -85,6 +95,10 @@ def build_pages() -> gr.Blocks:
         errors.build()
     with pages.route(what_if.TITLE, "/what-if", show_in_navbar=False):
         what_if.build()
+    with pages.route(compare.TITLE, "/compare", show_in_navbar=False):
+        compare.build()
+    with pages.route(launch.TITLE, "/launch", show_in_navbar=False):
+        launch.build()
     with pages.route(data.TITLE, "/data", show_in_navbar=False):
         data.build()
     return pages

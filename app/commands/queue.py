@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from app.commands.options import Json, Overrides, RunKey, StoreRoot
 from app.commands.terminal import CommandFailed, WrongUse, note, say, say_json
 from app.commands.train import config_of_parent
-from app.launch import find_fork_point, queue_run
+from app.launch import find_fork_point, queue_like, queue_run
 from lab.config import load_run_config, parse_override
 from lab.jobs.background import ensure_worker
 from lab.jobs.live import apply_live
@@ -25,7 +25,7 @@ Author = Annotated[
 ]
 
 
-def queue(
+def queue(  # noqa: PLR0913 - every option is one
     config: Annotated[
         Path | None, typer.Argument(metavar="CONFIG", help="A TOML file, see experiments/.")
     ] = None,
@@ -39,6 +39,10 @@ def queue(
             help="Start from that run's checkpoint; without CONFIG, with its config.",
         ),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="From nothing, with the values that run has now."),
+    ] = None,
     worker: Annotated[
         bool, typer.Option(help="Start a worker in the background if this machine has none.")
     ] = True,
@@ -49,15 +53,19 @@ def queue(
     changes = dict(parse_override(text) for text in overrides or [])
     if name is not None:
         changes["name"] = name
-    if fork is None and config is None:
-        raise WrongUse("say what to train: CONFIG or --fork RUN@STEP")
+    if like is not None and (config is not None or fork is not None):
+        raise WrongUse("--like is the config: it takes neither CONFIG nor --fork")
+    if fork is None and config is None and like is None:
+        raise WrongUse("say what to train: CONFIG, --fork RUN@STEP or --like RUN")
     described = None if config is None else load_run_config(config, changes)
     with Store.open(store_root) as store:
-        point = None if fork is None else find_fork_point(store, fork)
-        wanted = described or config_of_parent(store, point, changes)
-        run_id = queue_run(
-            store, wanted, command=sys.argv, fork=point, priority=priority, with_worker=False
-        )
+        how: dict[str, Any] = {"command": sys.argv, "priority": priority, "with_worker": False}
+        if like is not None:
+            run_id = queue_like(store, like, changes, **how)
+        else:
+            point = None if fork is None else find_fork_point(store, fork)
+            wanted = described or config_of_parent(store, point, changes)
+            run_id = queue_run(store, wanted, fork=point, **how)
         started = ensure_worker(store) if worker else None
         (job,) = [one for one in list_jobs(store) if one.run_id == run_id]
         note(f"run {run_id} in {store.root}")

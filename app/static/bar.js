@@ -12,11 +12,13 @@ const PAGES = [
   { path: "/timeline", name: "Timeline", title: "One image through the steps" },
   { path: "/errors", name: "Errors", title: "What is wrong, since when, and which score knows it" },
   { path: "/what-if", name: "What-if", title: "What other thresholds would keep" },
+  { path: "/compare", name: "Compare", title: "Up to four runs side by side" },
+  { path: "/launch", name: "Launch", title: "A new run from a form, and the queue" },
   { path: "/data", name: "Data", title: "What CLIP recognises in a dataset" },
 ];
 
 /** Pages that are about no single run. */
-const WITHOUT_RUN = ["Runs", "Data"];
+const WITHOUT_RUN = ["Runs", "Compare", "Launch", "Data"];
 
 /** Pages about a window of steps, and about labels of one class or all. */
 const OF_STEPS = ["Labels", "Errors", "What-if"];

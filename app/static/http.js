@@ -1,10 +1,11 @@
 // Questions to our own routes. The browser's cache answers unchanged ones with a 304.
 
-/** An answer that is a sentence about what went wrong. */
+/** An answer that is a sentence about what went wrong; `problems` are by key, where they are known. */
 export class Refused extends Error {
-  constructor(message, status) {
+  constructor(message, status, problems = []) {
     super(message);
     this.status = status;
+    this.problems = problems;
   }
 }
 
@@ -17,10 +18,20 @@ export async function ask(path, parameters = {}, { signal } = {}) {
     }
   }
   const text = query.toString();
-  const response = await fetch(`/lab/${path}${text ? `?${text}` : ""}`, { signal });
+  return answerOf(await fetch(`/lab/${path}${text ? `?${text}` : ""}`, { signal }));
+}
+
+/** POST an order to a route under /lab; what it answers. */
+export async function send(path, order, { signal } = {}) {
+  const headers = { "Content-Type": "application/json" };
+  const body = JSON.stringify(order);
+  return answerOf(await fetch(`/lab/${path}`, { method: "POST", headers, body, signal }));
+}
+
+async function answerOf(response) {
   if (response.ok) return response.json();
   const body = await response.json().catch(() => ({}));
-  throw new Refused(sentence(body, response), response.status);
+  throw new Refused(sentence(body, response), response.status, body.problems);
 }
 
 function sentence(body, response) {

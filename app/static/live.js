@@ -5,6 +5,7 @@ import { drawChart } from "./charts.js";
 import { fill, h, setText } from "./dom.js";
 import { ask, runPath } from "./http.js";
 import { kindLegend } from "./kinds.js";
+import { buildActs } from "./live_acts.js";
 import * as curves from "./live_curves.js";
 import { makesNone, missingRun, noneToShow } from "./notices.js";
 import { binned, extend } from "./series.js";
@@ -75,10 +76,12 @@ export function mount(element) {
   const error = h("p", { class: "error-line", id: "run-error" });
   const alerts = h("div", {});
   const none = h("div", { id: "no-labels" });
+  const acts = buildActs();
   const page = h(
     "div",
     { class: "page", id: "live-page" },
     h("div", { class: "page-head" }, title, meta, error),
+    acts.node,
     alerts,
     tiles.node,
     none,
@@ -98,6 +101,7 @@ export function mount(element) {
     setText(meta, `${run.method} on ${run.host}, ${run.dataset}, ${run.run_id}`);
     setText(error, run.error ?? "");
     fill(alerts, alertList(state.data.alerts));
+    acts.show(run);
     const hasNone = makesNone(run) && state.data.bins.length === 0;
     tiles.show(state.data, hasNone);
     fill(none, hasNone ? h("p", { class: "card hint" }, noneToShow(run)) : null);

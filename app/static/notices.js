@@ -5,14 +5,15 @@ import { h } from "./dom.js";
 import { session } from "./session.js";
 import { count } from "./text.js";
 
-/** A card with a title, sentences and perhaps a command to copy. */
-export function notice(title, sentences, command = null) {
+/** A card with a title, sentences, perhaps a command to copy, and perhaps something more. */
+export function notice(title, sentences, command = null, more = null) {
   return h(
     "section",
     { class: "notice", role: "status" },
     h("h2", {}, title),
     sentences.filter(Boolean).map((sentence) => h("p", {}, sentence)),
     command && h("pre", {}, command),
+    more,
   );
 }
 
@@ -31,6 +32,7 @@ export function noRuns(overview) {
     "No runs yet",
     [where, "Train the built-in example (a few minutes on a CPU), or start your own:"],
     "seglab demo\nseglab train experiments/your_run.toml",
+    h("p", {}, "Or ", h("a", { href: "/launch" }, "launch one from here"), "."),
   );
 }
 

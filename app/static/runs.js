@@ -2,7 +2,9 @@
 
 import * as address from "./address.js";
 import { fill, h, segmented } from "./dom.js";
+import { childCounts, roots, treeOrder } from "./lineage.js";
 import { notice, noRuns } from "./notices.js";
+import { bulkBar } from "./runs_acts.js";
 import { listen, session } from "./session.js";
 import {
   ago,
@@ -82,6 +84,8 @@ export function mount(element) {
     status: address.get("status") ?? "",
     sort: address.get("sort") ?? "created",
     desc: address.get("desc") !== "0",
+    family: address.get("family"),
+    chosen: new Set(),
   };
   const set = (changes) => {
     Object.assign(view, changes);
@@ -90,9 +94,12 @@ export function mount(element) {
       status: view.status,
       sort: view.sort,
       desc: view.desc ? null : "0",
+      family: view.family,
     });
     draw();
   };
+  const bulk = bulkBar(view.chosen, () => draw());
+  const family = h("span", {});
   const search = h("input", {
     type: "search",
     placeholder: "Find by name or method…",
@@ -122,7 +129,10 @@ export function mount(element) {
       { class: "toolbar" },
       search,
       segmented("Status", STATUSES, view.status, (status) => set({ status })),
+      family,
+      h("a", { class: "button primary push", href: "/launch" }, "New run"),
     ),
+    bulk.node,
     body,
   );
   const empty = h("div", {});
@@ -130,14 +140,18 @@ export function mount(element) {
   const draw = () => {
     page.hidden = session.runs.length === 0;
     fill(empty, emptyState());
-    const shown = sorted(
-      session.runs.filter((run) => matches(run, view)),
-      view,
-    );
+    const shown = shownRuns(view);
+    fill(family, view.family && familyChip(() => set({ family: null })));
     tally.textContent = `${shown.length} of ${session.runs.length}`;
-    redraw(body, shown, view, (key) =>
-      set({ sort: key, desc: view.sort === key ? !view.desc : key !== "name" }),
-    );
+    bulk.show();
+    redraw(body, shown, view, {
+      onSort: (key) => set({ sort: key, desc: view.sort === key ? !view.desc : key !== "name" }),
+      onFamily: (id) => set({ family: id }),
+      onChoose: (ids, isChosen) => {
+        for (const id of ids) isChosen ? view.chosen.add(id) : view.chosen.delete(id);
+        draw();
+      },
+    });
   };
   listen((reason) => reason === "address" || draw());
 }
@@ -147,48 +161,87 @@ function emptyState() {
   return session.overview && session.runs.length === 0 ? noRuns(session.overview) : null;
 }
 
-/** The table again, unless nothing in it changed; the focused row stays focused. */
-function redraw(body, runs, view, onSort) {
-  const signature = JSON.stringify([runs, view, Math.floor(Date.now() / 30000)]);
-  if (body.dataset.signature === signature) return;
-  body.dataset.signature = signature;
-  const focused = document.activeElement?.dataset?.run;
-  fill(body, h("table", { class: "runs" }, header(view, onSort), h("tbody", {}, runs.map(row))));
-  if (focused) body.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
+/** [{run, depth}]: one family as a tree, or all runs in the order that was asked for. */
+function shownRuns(view) {
+  const found = session.runs.filter((run) => matches(run, view));
+  if (!view.family) return sorted(found, view).map((run) => ({ run, depth: 0 }));
+  const rootOf = roots(session.runs);
+  const root = rootOf.get(view.family);
+  return treeOrder(found.filter((run) => rootOf.get(run.run_id) === root));
 }
 
-function header(view, onSort) {
+const familyChip = (onClear) =>
+  h(
+    "button",
+    { type: "button", class: "chip", "aria-pressed": "true", id: "family", onclick: onClear },
+    "one family of forks ✕",
+  );
+
+/** The table again, unless nothing in it changed; the focused row stays focused. */
+function redraw(body, shown, view, on) {
+  const state = [...view.chosen].sort();
+  const signature = JSON.stringify([shown, view, state, Math.floor(Date.now() / 30000)]);
+  if (body.dataset.signature === signature) return;
+  body.dataset.signature = signature;
+  const { run: focused, choose } = document.activeElement?.dataset ?? {};
+  const children = childCounts(session.runs);
+  const rows = shown.map(({ run, depth }) => row(run, depth, view, children.get(run.run_id), on));
+  fill(body, h("table", { class: "runs" }, header(view, shown, on), h("tbody", {}, rows)));
+  if (focused) body.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
+  if (choose) body.querySelector(`[data-choose="${CSS.escape(choose)}"]`)?.focus();
+}
+
+function header(view, shown, on) {
+  const ids = shown.map(({ run }) => run.run_id);
+  const all = ids.length > 0 && ids.every((id) => view.chosen.has(id));
   const cells = COLUMNS.map((column) => {
     const order = view.sort !== column.key ? null : view.desc ? "descending" : "ascending";
     const button = h(
       "button",
-      { type: "button", title: column.hint, onclick: () => onSort(column.key) },
+      { type: "button", title: column.hint, onclick: () => on.onSort(column.key) },
       column.title,
     );
     return h(
       "th",
-      { class: column.right ? "right" : null, scope: "col", "aria-sort": order },
+      { class: column.right ? "right" : null, scope: "col", "aria-sort": view.family ? null : order },
       button,
     );
   });
-  return h("thead", {}, h("tr", {}, cells));
+  const box = chooseBox("all", "Choose all that are shown", all, (is) => on.onChoose(ids, is));
+  return h("thead", {}, h("tr", {}, h("th", { class: "choose", scope: "col" }, box), cells));
 }
 
-function row(run) {
+function chooseBox(key, label, checked, onChange) {
+  const box = h("input", {
+    type: "checkbox",
+    "aria-label": label,
+    title: label,
+    data: { choose: key },
+    onchange: () => onChange(box.checked),
+  });
+  box.checked = checked;
+  return h("label", { class: "choose-box", onclick: (event) => event.stopPropagation() }, box);
+}
+
+function row(run, depth, view, children, on) {
   const open = () =>
     location.assign(address.link("/live", { run: run.run_id, it: null, cls: null }));
   const cells = COLUMNS.map((column) =>
-    h("td", { class: column.right ? "right" : null }, column.cell(run)),
+    h("td", { class: column.right ? "right" : null }, column.cell(run, { depth, children, on })),
+  );
+  const box = chooseBox(run.run_id, `Choose ${run.name}`, view.chosen.has(run.run_id), (is) =>
+    on.onChoose([run.run_id], is),
   );
   const onKey = (event) => event.key === "Enter" && event.target.dataset.run && open();
   return h(
     "tr",
     { tabindex: 0, data: { run: run.run_id }, onclick: open, onkeydown: onKey },
+    h("td", { class: "choose" }, box),
     cells,
   );
 }
 
-function nameCell(run) {
+function nameCell(run, { depth, children, on }) {
   const link = h(
     "a",
     {
@@ -198,10 +251,31 @@ function nameCell(run) {
     },
     run.name,
   );
-  const parent = run.parent_run_id
-    ? `, from ${run.parent_run_id} at step ${count(run.parent_step)}`
-    : "";
-  return h("div", {}, link, h("div", { class: "sub" }, `${run.run_id}${parent}`));
+  return h(
+    "div",
+    { class: depth ? "forked" : null, style: { "--depth": depth } },
+    link,
+    h("div", { class: "sub" }, run.run_id, lineage(run, children, on)),
+  );
+}
+
+/** Where a run comes from and what was forked from it; either leads to the whole family. */
+function lineage(run, children, { onFamily }) {
+  const parent = session.runs.find((one) => one.run_id === run.parent_run_id);
+  const from = run.parent_run_id
+    ? `from ${parent?.name ?? run.parent_run_id} at step ${count(run.parent_step)}`
+    : null;
+  const forks = children ? plural(children, "fork") : null;
+  const words = [from, forks].filter(Boolean).join(", ");
+  if (!words) return null;
+  const show = (event) => {
+    event.stopPropagation();
+    onFamily(run.run_id);
+  };
+  return [
+    " ",
+    h("button", { type: "button", class: "link", title: "Show the family of these forks", onclick: show }, words),
+  ];
 }
 
 function statusCell(run) {

@@ -52,3 +52,11 @@ export function progress(run) {
   if (run.status === "finished") return 1;
   return run.max_steps > 0 ? Math.min(1, run.done / run.max_steps) : 0;
 }
+
+/** 1234567 -> "1.2 MB" */
+export function byteSize(bytes) {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  const value = bytes / 1000 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[power]}`;
+}

@@ -179,6 +179,7 @@ function show(view, page) {
   page.stacks.show(before, after);
   page.sliders.forEach((slider) => setText(slider.output, (slider.input.value / 100).toFixed(2)));
   setText(page.sentence, sentence(now, then, read(view), view.axes));
+  page.acts.show();
 }
 
 function points(view) {

@@ -3,6 +3,7 @@
 import { h, segmented, select, setOptions, setText } from "./dom.js";
 import { ERROR_KINDS } from "./kinds.js";
 import { Plane } from "./plane.js";
+import { buildActs } from "./what_if_acts.js";
 import { buildMoving } from "./what_if_moving.js";
 import { hasPaper, isClassAndMask } from "./what_if_rules.js";
 import { buildStack } from "./what_if_stack.js";
@@ -78,6 +79,7 @@ export function buildPage(view, { onDrag, onRelease, onMetric, onAxis, onMode, o
   page.numbers = numbers();
   page.stacks = buildStack();
   page.moving = buildMoving();
+  page.acts = buildActs(view);
   page.node = layout(page, canvas, onReset);
   page.node.hidden = true;
   return page;
@@ -128,7 +130,7 @@ function layout(page, canvas, reset) {
           page.sliders.map((one) => one.row),
           page.applies,
         ),
-        h("section", { class: "card" }, page.sentence),
+        h("section", { class: "card rows" }, page.sentence, page.acts.node),
         h("section", { class: "card" }, page.numbers.node),
         h("section", { class: "card" }, h("h2", {}, "What the kept ones are"), page.stacks.node),
       ),

@@ -110,7 +110,9 @@ def plan_scene(
     ground = random_paint(rng, size)
     direction = rng.uniform(0, 2 * np.pi)
     objects: list[SceneObject] = []
-    for label in _draw_labels(rng, classes, int(rng.integers(looks.objects[0], looks.objects[1] + 1))):
+    for label in _draw_labels(
+        rng, classes, int(rng.integers(looks.objects[0], looks.objects[1] + 1))
+    ):
         objects.append(_plan_object(rng, classes[label], label, size, ground, objects, looks))
     light = (float(np.cos(direction)), float(np.sin(direction)))
     return ScenePlan(size, ground, light, tuple(objects))

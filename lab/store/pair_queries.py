@@ -1,4 +1,4 @@
-"""Questions about two runs at once."""
+"""Questions about several runs at once."""
 
 from __future__ import annotations
 
@@ -51,5 +51,20 @@ def common_places(
                 **{"left": left, "right": right, "source": int(source)},
                 **{"first": first, "last": last, "limit": limit},
             },
+        ).all()
+    return [Place(*row) for row in found]
+
+
+def recorded_places(
+    store: Store, run_id: str, source: LabelSource, *, limit: int = 20_000
+) -> list[Place]:
+    """The images a run recorded labels of and when, the newest step first."""
+    with store.reading() as connection:
+        found = connection.execute(
+            text(
+                "SELECT step, image_id FROM label_sets WHERE run = :run AND source = :source "
+                "ORDER BY step DESC, image_id LIMIT :limit"
+            ),
+            {"run": run_number(connection, run_id), "source": int(source), "limit": limit},
         ).all()
     return [Place(*row) for row in found]

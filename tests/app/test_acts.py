@@ -7,10 +7,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.guard import Credentials
-from app.server import build_server
+from app.guard import Credentials, Guard
+from app.server import build_routes
 from lab.config import RunConfig, parse_run_config
 from lab.jobs.control import put_in_queue
 from lab.store.asks import open_asks
@@ -24,6 +25,13 @@ LOOPBACK = "http://127.0.0.1"
 OWNER = Credentials("ada", "correct:horse")
 CHANGING = ["/lab/acts", "/lab/queue/move", "/lab/runs/last/apply", "/lab/runs/last/apply/check"]
 PL_DC = {"name": "pl_dc", "burn_in_steps": 0, "mask_threshold": 0.8, "dicc": False}
+
+
+def build_server(root: Path, *, credentials: Credentials | None = None) -> FastAPI:
+    """All that the real server answers, but for the pages, which take a second to build."""
+    app = build_routes(root)
+    app.add_middleware(Guard, credentials=credentials)
+    return app
 
 
 @pytest.fixture

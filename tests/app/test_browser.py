@@ -141,7 +141,8 @@ def test_names_from_data_stay_text(page: Page, lab_root: Path, tmp_path: Path) -
                 0, [guesses(rng, image, LabelSource.PSEUDO, 0.5) for image in train.images]
             )
             recorder.finish("failed", HOSTILE)
-        for path in ("/", f"/live?run={run}", f"/labels?run={run}", f"/what-if?run={run}"):
+        pages = ("live?run=", "labels?run=", "what-if?run=", "compare?runs=", "launch?like=")
+        for path in ("/", *(f"/{one}{run}" for one in pages)):
             page.goto(path)
             expect(page.get_by_text('<img src=x onerror="window.hacked=1">').first).to_be_attached()
             assert page.evaluate("window.hacked") is None

@@ -167,3 +167,103 @@ def test_a_visitor_without_a_wish_sees_the_run_that_tells_most(page: Page) -> No
     body = "return given.map((runs) => m.mostTelling(runs).run_id);"
 
     assert call(page, "session.js", body, given) == ["training", "done", "queued"]
+
+
+AXES = {
+    "x": {"name": "class_quality", "key": "method.class_threshold", "threshold": 0.7},
+    "y": {"name": "mask_quality", "key": "method.mask_threshold", "threshold": 0.8},
+}
+OF_PL_DC = {"config": {"method": {"coupled_threshold": 0.7}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "then", "expected"),
+    [
+        ("dual", {"xIndex": 70, "yIndex": 80}, {}),
+        ("dual", {"xIndex": 70, "yIndex": 75}, {"method.mask_threshold": 0.75}),
+        (
+            "dual",
+            {"coupledIndex": 60},
+            {"method.ddtf": False, "method.coupled_threshold": 0.6},
+        ),
+        ("coupled", {"coupledIndex": 70}, {}),
+        ("coupled", {"coupledIndex": 65}, {"method.coupled_threshold": 0.65}),
+        (
+            "coupled",
+            {"xIndex": 10, "yIndex": 20},
+            {
+                "method.ddtf": True,
+                "method.class_threshold": 0.1,
+                "method.mask_threshold": 0.2,
+            },
+        ),
+    ],
+)
+def test_sliders_become_the_keys_that_differ(
+    page: Page, kind: str, then: dict[str, int], expected: dict[str, Any]
+) -> None:
+    run = OF_PL_DC | {"thresholds": {"kind": kind, "coupled": 0.7}}
+
+    changes = call(
+        page,
+        "what_if_changes.js",
+        "return m.changesOf(given[0], given[1]);",
+        [{"axes": AXES, "then": then}, run],
+    )
+
+    assert changes == expected
+
+
+def test_a_score_without_a_threshold_cannot_be_applied(page: Page) -> None:
+    axes = {side: one | {"key": None} for side, one in AXES.items()}
+    run = {"config": {"method": {}}, "thresholds": {"kind": "class", "coupled": 0.0}}
+    body = "return [m.changesOf(given[0], given[2]), m.changesOf(given[1], given[2])];"
+    views = [
+        {"axes": axes, "then": {"xIndex": 3, "yIndex": 4}},
+        {"axes": axes, "then": {"coupledIndex": 5}},
+    ]
+
+    assert call(page, "what_if_changes.js", body, [*views, run]) == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "value"),
+    [
+        ({"kind": "int"}, " 12 ", 12),
+        ({"kind": "float"}, "1e-4", 1e-4),
+        ({"kind": "float"}, "much", "much"),
+        ({"kind": "int", "optional": True}, "", None),
+        ({"kind": "int"}, "", ""),
+        ({"kind": "numbers"}, "64, 96 128", [64, 96, 128]),
+        ({"kind": "numbers"}, "", []),
+        ({"kind": "lines"}, "a {class}\n\n b", ["a {class}", "b"]),
+        ({"kind": "json"}, '{"disc": ["round"]}', {"disc": ["round"]}),
+        ({"kind": "json"}, "classes.toml", "classes.toml"),
+        ({"kind": "text"}, " 12 ", "12"),
+    ],
+)
+def test_what_is_written_into_a_field_is_what_the_config_takes(
+    page: Page, spec: dict[str, Any], text: str, value: object
+) -> None:
+    assert (
+        call(page, "launch_field.js", "return m.readText(given[0], given[1]);", [spec, text])
+        == value
+    )
+
+
+def test_forks_stand_under_their_parents_and_a_lost_parent_leaves_a_root(page: Page) -> None:
+    """a is the parent of b and d, b of c; e comes from a run that was deleted."""
+    parents = {"a": None, "b": "a", "c": "b", "d": "a", "e": "gone"}
+    runs = [
+        {"run_id": name, "parent_run_id": parent, "created": at}
+        for at, (name, parent) in enumerate(parents.items())
+    ]
+    body = """const shown = m.treeOrder(given).map(({ run, depth }) => [run.run_id, depth]);
+        const plain = (map) => Object.fromEntries(map);
+        return [shown, plain(m.roots(given)), plain(m.childCounts(given))];"""
+
+    order, roots, children = call(page, "lineage.js", body, runs[::-1])
+
+    assert order == [["a", 0], ["b", 1], ["c", 2], ["d", 1], ["e", 0]]
+    assert roots == {"a": "a", "b": "a", "c": "a", "d": "a", "e": "e"}
+    assert children == {"a": 2, "b": 1, "gone": 1}
