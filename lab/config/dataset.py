@@ -13,8 +13,8 @@ from lab.config.fields import Count, Fraction, Frozen, Positive, Weight
 class LooksConfig(Frozen):
     """What generated images are like; each share is of all objects.
 
-    Borders of objects whose colours deceive lie where no colour changes, so what is learnt from colours alone
-    (BoxInst's pairwise term) is wrong there, while a true mask still teaches them.
+    Borders of objects whose colours deceive lie where no colour changes, so what is learnt from
+    colours alone (BoxInst's pairwise term) is wrong there, while a true mask still teaches them.
     """
 
     low_contrast: Fraction = 0.15
