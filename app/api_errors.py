@@ -50,6 +50,7 @@ MOST_CLASSES = 24
 MOST_POINTS = 400
 EVERY_STEP = 2**31
 BACKGROUND = -1
+NEEDED = ("label_id", "step", "image_id", "label", "kind", "gt_id", "duplicate", "true_iou")
 
 
 class HistoryQuestion(Question):
@@ -178,9 +179,11 @@ def judged_labels(
         label=question.cls,
         kept={"kept": True, "dropped": False, "all": None}[question.of],
     )
-    names = ("label_id", "step", "image_id", "label", "kind", "gt_id", "duplicate", "true_iou")
-    columns = label_columns(store, run_id, wanted, (*names, "target_id", "target_iou", score))
-    return Judged(columns, columns[score], own_true_ious(columns))
+    boxed = "target_iou" in recorded_scores(store, run_id)
+    own = ("target_id", "target_iou") if boxed else ()
+    columns = label_columns(store, run_id, wanted, (*NEEDED, *own, score))
+    ious = own_true_ious(columns) if boxed else columns["true_iou"]
+    return Judged(columns, columns[score], ious)
 
 
 def class_counts(columns: Columns, num_classes: int) -> list[dict[str, Any]]:

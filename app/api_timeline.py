@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from numpy.typing import NDArray
 
 from app.answers import answer
-from app.label_entries import BOX, cuts, image_entry, mask_entry, row_of, truth_entry
+from app.label_entries import BOX, cuts, image_entry, mask_entry, rows_of, truth_entry
 from app.label_entries import label_entry as full_entry
 from app.questions import ImageId, Question
 from lab.analysis.happenings import Happening, happenings
@@ -36,8 +36,8 @@ SOURCES = (LabelSource.PROBE_TEACHER, LabelSource.PSEUDO, LabelSource.PROBE_STUD
 """The first that looked at an image twice is shown to somebody who asked for none."""
 NAMES = {source.name.lower(): source for source in SOURCES}
 MOST_IMAGES = 60
-MOST_FRAMES = 120
-MOST_LABELS = 60
+MOST_FRAMES = 100
+MOST_LABELS = 40
 """Of one frame; kept ones first, then the highest score."""
 TOLD = (
     *("id", "label", "label_before", "box", "kept", "why", "kind", "duplicate", "mask"),
@@ -110,17 +110,19 @@ def image_timeline(store: Store, run_id: str, image_id: int, source: LabelSource
     seen = {
         step: part for (step, _), part in parts.items() if cuts(part, record.width, record.height)
     }
-    columns = labels_of(store, run_id, source, image_id, chosen)
+    columns, left_out = labels_of(store, run_id, source, image_id, chosen)
     masks = label_masks(store, columns["label_id"].tolist())
     frames = [frame_at(int(step), record, columns, masks, seen) for step in chosen]
     links = link(frames)
+    entries = label_entries(columns, masks)
     return {
         "image": image_entry(record),
         "source": source.name.lower(),
         "recorded": len(steps),
+        "left_out": left_out,
         "frames": [
-            frame_entry(columns, masks, frame, tracks, links.hidden[index])
-            for index, (frame, tracks) in enumerate(zip(frames, links.tracks, strict=True))
+            frame_entry(frame, entries, tracks, hidden)
+            for frame, tracks, hidden in zip(frames, links.tracks, links.hidden, strict=True)
         ],
         "tracks": links.num_tracks,
         "events": event_entries(frames, links),
@@ -135,15 +137,16 @@ def thinned(steps: IntArray, most: int) -> IntArray:
 
 def labels_of(
     store: Store, run_id: str, source: LabelSource, image_id: int, steps: IntArray
-) -> Columns:
-    """The labels of the frames, in order of steps; of each at most MOST_LABELS."""
+) -> tuple[Columns, int]:
+    """The labels of the frames, in order of steps, and how many there are besides MOST_LABELS."""
     wanted = LabelFilter(source=source, image_id=image_id)
     columns = label_columns(store, run_id, wanted, LABEL_COLUMNS)
     rank = np.lexsort((-np.nan_to_num(columns["score"]), ~columns["kept"], columns["step"]))
     ordered = columns["step"][rank]
     place = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
-    used = np.sort(rank[np.isin(ordered, steps) & (place < MOST_LABELS)])
-    return {name: values[used] for name, values in columns.items()}
+    shown = np.isin(ordered, steps)
+    used = np.sort(rank[shown & (place < MOST_LABELS)])
+    return {name: values[used] for name, values in columns.items()}, int(shown.sum()) - len(used)
 
 
 def frame_at(
@@ -170,34 +173,23 @@ def frame_at(
 
 
 def frame_entry(
-    columns: Columns,
-    masks: Mapping[int, Rle],
-    frame: Frame,
-    tracks: IntArray,
-    hidden: frozenset[int],
+    frame: Frame, entries: Iterator[dict[str, Any]], tracks: IntArray, hidden: frozenset[int]
 ) -> dict[str, Any]:
-    """A step with its labels, each with the number of the thing that it is."""
-    first = int(np.searchsorted(columns["step"], frame.step))
-    labels = [
-        label_entry(columns, first + place, masks) | {"track": track}
-        for place, track in enumerate(tracks.tolist())
-    ]
+    """A step with its labels, the next of `entries`, each with the number of its thing."""
     return {
         "step": frame.step,
         "seen": frame.visible,
-        "labels": labels,
+        "labels": [next(entries) | {"track": track} for track in tracks.tolist()],
         "hidden": sorted(hidden),
     }
 
 
-def label_entry(columns: Columns, place: int, masks: Mapping[int, Rle]) -> dict[str, Any]:
-    """The part of a label's entry that a timeline needs."""
-    values = {name: column[place].item() for name, column in columns.items()}
-    box = tuple(values.pop(side) for side in BOX)
-    mask = masks.get(values["label_id"])
-    entry = full_entry(row_of(values, (box[0], box[1], box[2], box[3])), None, None)
-    entry["mask"] = mask_entry(mask)
-    return {name: entry[name] for name in TOLD}
+def label_entries(columns: Columns, masks: Mapping[int, Rle]) -> Iterator[dict[str, Any]]:
+    """Of each label what a timeline needs, in their order."""
+    for row in rows_of(columns, np.arange(len(columns["label_id"]))):
+        entry = full_entry(row, None, None)
+        entry["mask"] = mask_entry(masks.get(row.label_id))
+        yield {name: entry[name] for name in TOLD}
 
 
 def event_entries(frames: Sequence[Frame], links: Links) -> list[dict[str, Any]]:

@@ -171,8 +171,8 @@ function showRail({ rail, list, data }) {
 }
 
 function showImage(page) {
-  const { image, frames, truth, recorded } = page.data;
-  setText(page.tally, `${image.name}, looked at ${plural(recorded, "time")}${recorded > frames.length ? `, ${count(frames.length)} of them shown` : ""}, ${plural(page.data.tracks, "thing")}`);
+  const { image, frames, truth, recorded, left_out } = page.data;
+  setText(page.tally, `${image.name}, looked at ${plural(recorded, "time")}${recorded > frames.length ? `, ${count(frames.length)} of them shown` : ""}, ${plural(page.data.tracks, "thing")}${left_out ? `; ${plural(left_out, "weak candidate")} left out` : ""}`);
   page.pair.style.setProperty("--aspect", image.width / image.height);
   setText(page.captions[1], truth.length ? `The hidden truth: ${plural(truth.length, "object")}` : "The hidden truth: none is known for this image");
   showLanesOf(page);

@@ -54,7 +54,8 @@ class Frame:
         """Its labels, one by one."""
         return [
             Sighting(
-                rectangle(self.height, self.width, tuple(box)),
+                (self.height, self.width),
+                (box[0], box[1], box[2], box[3]),
                 None if self.masks is None else self.masks[place],
                 self.visible,
                 int(self.labels[place]),
@@ -67,11 +68,18 @@ class Frame:
 class Sighting:
     """What a thing looked like when it was found last."""
 
-    box: Rle
-    """The box, filled."""
+    size: tuple[int, int]
+    """Height and width of the image."""
+    box: Box
     mask: Rle | None
     visible: Box | None
     label: int
+
+    def shape(self, boxed: bool) -> Rle:
+        """Its mask; the filled box if boxes are compared."""
+        if boxed or self.mask is None:
+            return rectangle(*self.size, self.box)
+        return self.mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +135,8 @@ def compare(
         groups.setdefault((thing.visible, thing.mask is None), []).append(track)
     for (earlier, boxed), members in groups.items():
         boxed = boxed or any(one.mask is None for one in now)
-        theirs, theirs_shown = _clipped(_shapes([known[t] for t in members], boxed), visible)
-        ours, ours_shown = _clipped(_shapes(now, boxed), earlier)
+        theirs, theirs_shown = _clipped([known[t].shape(boxed) for t in members], visible)
+        ours, ours_shown = _clipped([one.shape(boxed) for one in now], earlier)
         shown[members] = theirs_shown
         if ours and theirs:
             ious = raw_ious(ours, theirs, np.zeros(len(theirs), np.bool_))
@@ -144,10 +152,6 @@ def _choose(
     closeness = np.where(overlap >= min_iou, overlap + SAME_CLASS * same, 0.0)
     kept_first = np.nan_to_num(frame.score) + frame.kept
     return one_to_one(closeness, kept_first, min_iou)
-
-
-def _shapes(sightings: Sequence[Sighting], boxed: bool) -> list[Rle]:
-    return [one.box if boxed or one.mask is None else one.mask for one in sightings]
 
 
 def _clipped(shapes: list[Rle], view: Box | None) -> tuple[list[Rle], BoolArray]:

@@ -12,8 +12,10 @@ from app.server import build_server
 from lab.config import RunConfig
 from lab.datasets.records import LabelSource
 from lab.store.queries import LabelFilter, image_steps, label_columns, label_masks
-from lab.store.runs import create_run
+from lab.store.recorder import StoreRecorder
+from lab.store.runs import attach_datasets, create_run
 from lab.store.store import Store
+from tests.factories import painted_dataset, pseudo_labels
 
 LOOPBACK = "http://127.0.0.1"
 
@@ -53,6 +55,7 @@ def test_a_timeline_is_what_the_store_holds(client: TestClient, lab_root: Path) 
         assert shown[label_id]["kept"] == columns["kept"][place]
         assert shown[label_id]["mask"]["counts"] == masks[label_id].counts.decode()
     assert found["image"]["id"] == 3
+    assert found["left_out"] == 0
     assert found["truth"]
 
 
@@ -96,3 +99,20 @@ def test_a_run_without_labels_has_no_images(tmp_path: Path, source: str | None) 
         found = client.get(f"/lab/runs/{run}/timeline", params=params).json()
 
     assert found == {"sources": [], "source": "pseudo", "total": 0, "images": []}
+
+
+def test_of_many_labels_the_kept_and_the_best_are_shown(tmp_path: Path) -> None:
+    """Of 60 candidates of one step 40 are sent, all kept ones among them."""
+    made = pseudo_labels(60, image_id=1, side=64, judged=False)
+    with Store.open(tmp_path) as store:
+        run = create_run(store, RunConfig())
+        train = painted_dataset(tmp_path / "pictures", "many", 1, 64, 0)
+        attach_datasets(store, run, train, train.with_images(()))
+        with StoreRecorder(store, run) as recorder:
+            recorder.pseudo_labels(0, [made])
+    with TestClient(build_server(tmp_path), base_url=LOOPBACK) as client:
+        found = client.get(f"/lab/runs/{run}/timeline/1").json()
+
+    [frame] = found["frames"]
+    assert (len(frame["labels"]), found["left_out"]) == (40, 20)
+    assert sum(label["kept"] for label in frame["labels"]) == int(made.kept.sum()) < 40
