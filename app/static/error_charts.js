@@ -11,8 +11,12 @@ const open = (href) => location.assign(href);
 /** Stacked bars, one per stretch of steps: fates as shares of the judged labels, or as counts. */
 export async function drawHistory(node, history, { asShare, window }) {
   const bars = history.stretches;
-  const traces = FATES.filter(({ key }) => total(bars, history.fates, key) > 0 && judgedOnly(key, asShare))
-    .map((fate) => ({ fate, heights: bars.map((bar) => height(bar, history.fates, fate.key, asShare)) }));
+  const traces = FATES.filter(
+    ({ key }) => total(bars, history.fates, key) > 0 && judgedOnly(key, asShare),
+  ).map((fate) => ({
+    fate,
+    heights: bars.map((bar) => height(bar, history.fates, fate.key, asShare)),
+  }));
   const below = bars.map(() => 0);
   const drawn = traces.map(({ fate, heights }) => {
     const base = [...below];
@@ -64,9 +68,13 @@ function barTrace(fate, bars, heights, base, asShare, fates) {
     y: heights,
     base,
     offset: 0,
-    width: bars.map(({ first }, at) => Math.max((bars[at + 1]?.first ?? bars[at].last + 1) - first - gap, 0.5)),
+    width: bars.map(({ first }, at) =>
+      Math.max((bars[at + 1]?.first ?? bars[at].last + 1) - first - gap, 0.5),
+    ),
     marker: { color: colour(`kind-${fate.key}`), line: { width: 0 } },
-    text: bars.map((bar, at) => barWords(fate, bar, numberOf(bar.counts, fates, fate.key), asShare ? heights[at] : null)),
+    text: bars.map((bar, at) =>
+      barWords(fate, bar, numberOf(bar.counts, fates, fate.key), asShare ? heights[at] : null),
+    ),
     textposition: "none",
     hovertemplate: "%{text}<extra></extra>",
   };
@@ -114,7 +122,10 @@ export async function drawHonesty(node, honesty, { words, name, window }) {
 
 function honestyLink({ data, pointIndex: at }, { points, bins }, name, window) {
   if (data.meta.of === "bins")
-    return labelsLink(window, rangeFilter(name, bins.edges[data.meta.places[at]], bins.edges[data.meta.places[at] + 1]));
+    return labelsLink(
+      window,
+      rangeFilter(name, bins.edges[data.meta.places[at]], bins.edges[data.meta.places[at] + 1]),
+    );
   return labelsLink(window, openFilter(points.label_id[at], points.image_id[at], points.step[at]));
 }
 
@@ -135,8 +146,11 @@ function pointTrace(points) {
     x: points.quality,
     y: points.true_iou,
     marker: { size: 7, opacity: 0.55, color: points.kind.map((kind) => colour(`kind-${kind}`)) },
-    text: points.label.map((label, at) => escapeHtml(`${className(label)}, ${kindOf(points.kind[at]).name.toLowerCase()}`)),
-    hovertemplate: "%{text}<br>score %{x:.2f}, true IoU %{y:.2f}<br>click: this label<extra></extra>",
+    text: points.label.map((label, at) =>
+      escapeHtml(`${className(label)}, ${kindOf(points.kind[at]).name.toLowerCase()}`),
+    ),
+    hovertemplate:
+      "%{text}<br>score %{x:.2f}, true IoU %{y:.2f}<br>click: this label<extra></extra>",
   };
 }
 
@@ -156,7 +170,9 @@ function binTrace(bins) {
       color: colour("card"),
       line: { color: colour("ink"), width: 2 },
     },
-    text: places.map((at) => `${count(bins.counts[at])} labels, mean true IoU ${scoreText(bins.mean_iou[at])}`),
+    text: places.map(
+      (at) => `${count(bins.counts[at])} labels, mean true IoU ${scoreText(bins.mean_iou[at])}`,
+    ),
     hovertemplate: "%{text}<br>mean score %{x:.2f}<br>click: these labels<extra></extra>",
   };
 }
@@ -168,9 +184,16 @@ export async function drawCorrelation(node, history) {
   const value = (name) => told.map(({ honesty }) => honesty[name]);
   const style = { markers: true, format: ".2f" };
   const traces = [
-    line("rank correlation", steps, value("correlation"), colour("accent"), { ...style, width: 2.5 }),
+    line("rank correlation", steps, value("correlation"), colour("accent"), {
+      ...style,
+      width: 2.5,
+    }),
     line("mean true IoU", steps, value("mean_iou"), colour("kind-cor"), { ...style, width: 1.5 }),
-    line("mean score", steps, value("mean_quality"), colour("student"), { ...style, width: 1.5, dash: "dot" }),
+    line("mean score", steps, value("mean_quality"), colour("student"), {
+      ...style,
+      width: 1.5,
+      dash: "dot",
+    }),
   ];
   await drawChart(node, traces, {
     empty: "Too few labels with this score and a known true IoU.",

@@ -28,7 +28,9 @@ export function classBars({ classes, fates, window }) {
     "div",
     { class: "class-rows" },
     rows,
-    left > 0 ? h("p", { class: "hint" }, `and ${plural(left, "class", "classes")} with fewer labels`) : null,
+    left > 0
+      ? h("p", { class: "hint" }, `and ${plural(left, "class", "classes")} with fewer labels`)
+      : null,
   );
 }
 
@@ -46,7 +48,9 @@ function barPart(fate, number, counts, { label, window }) {
 function rightWords(counts, fates) {
   const judged = judgedOf(counts, fates);
   const right = numberOf(counts, fates, "cor") + numberOf(counts, fates, "again");
-  return judged > 0 ? `${percent(right / judged)} right of ${count(sum(counts))}` : count(sum(counts));
+  return judged > 0
+    ? `${percent(right / judged)} right of ${count(sum(counts))}`
+    : count(sum(counts));
 }
 
 const sum = (counts) => counts.reduce((all, one) => all + one, 0);
@@ -54,7 +58,8 @@ const sum = (counts) => counts.reduce((all, one) => all + one, 0);
 /** Predicted class by row, true class by column, background last; every count is a link. */
 export function confusionTable({ confusion, window }) {
   const { labels, counts, totals, hidden } = confusion;
-  if (labels.length === 0) return h("p", { class: "hint" }, "None of these labels can be compared with hidden truth.");
+  if (labels.length === 0)
+    return h("p", { class: "hint" }, "None of these labels can be compared with hidden truth.");
   const heads = [...labels.map((label) => className(label)), "nothing"];
   const table = h(
     "table",
@@ -62,7 +67,12 @@ export function confusionTable({ confusion, window }) {
     h(
       "thead",
       {},
-      h("tr", {}, h("td", { class: "corner" }, "called ↓ is →"), heads.map((name) => h("th", { scope: "col", title: name }, h("span", {}, name)))),
+      h(
+        "tr",
+        {},
+        h("td", { class: "corner" }, "called ↓ is →"),
+        heads.map((name) => h("th", { scope: "col", title: name }, h("span", {}, name))),
+      ),
     ),
     h(
       "tbody",
@@ -72,7 +82,9 @@ export function confusionTable({ confusion, window }) {
           "tr",
           {},
           h("th", { scope: "row", title: className(label) }, className(label)),
-          counts[row].map((number, column) => cell(number, totals[row], label, labels[column] ?? -1, window)),
+          counts[row].map((number, column) =>
+            cell(number, totals[row], label, labels[column] ?? -1, window),
+          ),
         ),
       ),
     ),
@@ -81,7 +93,13 @@ export function confusionTable({ confusion, window }) {
     "div",
     {},
     h("div", { class: "scroll" }, table),
-    hidden > 0 ? h("p", { class: "hint" }, `${plural(hidden, "mistake")} between classes that are not shown; choose a class above to see its own.`) : null,
+    hidden > 0
+      ? h(
+          "p",
+          { class: "hint" },
+          `${plural(hidden, "mistake")} between classes that are not shown; choose a class above to see its own.`,
+        )
+      : null,
   );
 }
 
@@ -125,25 +143,51 @@ export function binTable({ honesty, score, window }, words) {
         "tr",
         {},
         h("th", { scope: "row" }, `${scoreText(edges[at])} to ${scoreText(edges[at + 1])}`),
-        h("td", { class: "right" }, h("a", { href: labelsLink(window, rangeFilter(score, edges[at], edges[at + 1])), data: { bin: at } }, count(number))),
+        h(
+          "td",
+          { class: "right" },
+          h(
+            "a",
+            {
+              href: labelsLink(window, rangeFilter(score, edges[at], edges[at + 1])),
+              data: { bin: at },
+            },
+            count(number),
+          ),
+        ),
         h("td", { class: "right num" }, scoreText(mean_quality[at])),
         h("td", { class: "right num" }, scoreText(mean_iou[at])),
       ),
     );
-  return folded("The bins as a table", ["between", "labels", `mean ${words}`, "mean true IoU"], rows, "bins");
+  return folded(
+    "The bins as a table",
+    ["between", "labels", `mean ${words}`, "mean true IoU"],
+    rows,
+    "bins",
+  );
 }
 
 /** The bars over time as a table, for keyboards and for copying. */
 export function historyTable({ stretches, fates }) {
-  const shown = FATES.filter(({ key }) => stretches.some(({ counts }) => numberOf(counts, fates, key) > 0));
+  const shown = FATES.filter(({ key }) =>
+    stretches.some(({ counts }) => numberOf(counts, fates, key) > 0),
+  );
   const rows = stretches.map((one, row) =>
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, one.first === one.last ? count(one.first) : `${count(one.first)} to ${count(one.last)}`),
+      h(
+        "th",
+        { scope: "row" },
+        one.first === one.last ? count(one.first) : `${count(one.first)} to ${count(one.last)}`,
+      ),
       shown.map(({ key }) => {
         const number = numberOf(one.counts, fates, key);
-        const link = h("a", { href: labelsLink(one, fateFilter(key)), data: { bar: `${row}-${key}` } }, count(number));
+        const link = h(
+          "a",
+          { href: labelsLink(one, fateFilter(key)), data: { bar: `${row}-${key}` } },
+          count(number),
+        );
         return h("td", { class: "right" }, number > 0 ? link : h("span", { class: "none" }, "0"));
       }),
     ),
@@ -162,7 +206,17 @@ function folded(summary, heads, rows, id) {
       h(
         "table",
         { class: "small" },
-        h("thead", {}, h("tr", {}, heads.map((head, at) => h("th", { scope: "col", class: at > 0 ? "right" : null }, head)))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            heads.map((head, at) =>
+              h("th", { scope: "col", class: at > 0 ? "right" : null }, head),
+            ),
+          ),
+        ),
         h("tbody", {}, rows),
       ),
     ),

@@ -31,7 +31,16 @@ function buildPage() {
     tally: h("span", { class: "hint", id: "errors-tally" }),
     body: h("div", { class: "rows" }),
   };
-  const ids = ["history", "history-table", "classes", "confusion-card", "honesty", "honesty-words", "bins", "correlation"];
+  const ids = [
+    "history",
+    "history-table",
+    "classes",
+    "confusion-card",
+    "honesty",
+    "honesty-words",
+    "bins",
+    "correlation",
+  ];
   page.parts = Object.fromEntries(ids.map((id) => [id, h("div", { id: `errors-${id}` })]));
   for (const id of ["history", "honesty", "correlation"]) page.parts[id].className = "chart";
   page.score = select("Score", [], "", (score) => address.change({ score }));
@@ -47,7 +56,11 @@ const head = (page) =>
     { class: "page-head" },
     h("h1", {}, "Errors"),
     page.tally,
-    h("p", { class: "hint" }, "Judged by truth that training never sees. Every bar, cell and point opens the labels behind it."),
+    h(
+      "p",
+      { class: "hint" },
+      "Judged by truth that training never sees. Every bar, cell and point opens the labels behind it.",
+    ),
   );
 
 function toolbar(page) {
@@ -87,21 +100,60 @@ const legend = () =>
     "div",
     { class: "legend" },
     FATES.slice(0, 6).map(({ key, name, words }) =>
-      h("span", { title: words }, h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${key})` } }), name),
+      h(
+        "span",
+        { title: words },
+        h("i", { class: "dot", style: { "--tint": `var(--lab-kind-${key})` } }),
+        name,
+      ),
     ),
   );
 
 function sections({ parts }) {
   const card = (title, hint, wide, ...content) =>
-    h("section", { class: wide ? "card wide" : "card" }, h("h2", {}, title), h("p", { class: "hint" }, hint), content);
+    h(
+      "section",
+      { class: wide ? "card wide" : "card" },
+      h("h2", {}, title),
+      h("p", { class: "hint" }, hint),
+      content,
+    );
   return h(
     "div",
     { class: "charts" },
-    card("Over the whole run", "One bar per stretch of recorded steps; the frame is the window of the other parts.", true, parts.history, parts["history-table"]),
-    card("Class by class", "Labels by the class they were given. The length of a bar is how many there are.", false, parts.classes),
-    card("Which class is taken for which", "Rows: what labels are called. Columns: the object they lie on, by at least 10 %.", false, parts["confusion-card"]),
-    card("Does the score know how well a mask fits?", "Points are some labels; the line is the mean of all of them, bin by bin. On the dotted line a score means what it says.", false, parts["honesty-words"], parts.honesty, parts.bins),
-    card("... and since when?", "Rank correlation: 1 = the score orders masks as the true IoU does, 0 = it knows nothing.", false, parts.correlation),
+    card(
+      "Over the whole run",
+      "One bar per stretch of recorded steps; the frame is the window of the other parts.",
+      true,
+      parts.history,
+      parts["history-table"],
+    ),
+    card(
+      "Class by class",
+      "Labels by the class they were given. The length of a bar is how many there are.",
+      false,
+      parts.classes,
+    ),
+    card(
+      "Which class is taken for which",
+      "Rows: what labels are called. Columns: the object they lie on, by at least 10 %.",
+      false,
+      parts["confusion-card"],
+    ),
+    card(
+      "Does the score know how well a mask fits?",
+      "Points are some labels; the line is the mean of all of them, bin by bin. On the dotted line a score means what it says.",
+      false,
+      parts["honesty-words"],
+      parts.honesty,
+      parts.bins,
+    ),
+    card(
+      "... and since when?",
+      "Rank correlation: 1 = the score orders masks as the true IoU does, 0 = it knows nothing.",
+      false,
+      parts.correlation,
+    ),
   );
 }
 
@@ -159,7 +211,10 @@ function showScores(node, { scores, score }) {
   const options = scores.map((name) => [name, scoreWords(name)]);
   const signature = JSON.stringify(options);
   if (node.dataset.signature !== signature) {
-    fill(node, options.map(([value, text]) => h("option", { value }, text)));
+    fill(
+      node,
+      options.map(([value, text]) => h("option", { value }, text)),
+    );
     node.dataset.signature = signature;
   }
   node.value = score;
@@ -167,7 +222,10 @@ function showScores(node, { scores, score }) {
 
 function tallyWords({ labels, window, missed }) {
   const first = Math.max(0, window.first);
-  const where = first === window.last ? `step ${count(first)}` : `steps ${count(first)} to ${count(window.last)}`;
+  const where =
+    first === window.last
+      ? `step ${count(first)}`
+      : `steps ${count(first)} to ${count(window.last)}`;
   const all = `${plural(labels, whose() === "all" ? "candidate" : `${whose()} label`)} of ${where}`;
   if (!missed || missed.truths === 0) return all;
   const lost = missed.truths - missed.found;
@@ -177,7 +235,11 @@ function tallyWords({ labels, window, missed }) {
 const historyNote = ({ first }) =>
   first === null
     ? null
-    : h("p", { class: "hint" }, `This run has too many labels to count at once; the bars begin at step ${count(first)}.`);
+    : h(
+        "p",
+        { class: "hint" },
+        `This run has too many labels to count at once; the bars begin at step ${count(first)}.`,
+      );
 
 function nothingHere({ window }) {
   const all = labelsLink(window, { kept: null });

@@ -1,33 +1,29 @@
 // Timeline: one image through the steps. Things are born, change class, are dropped and go.
 
 import * as address from "./address.js";
-import { drawView, loadImage, wholeImage } from "./drawing.js";
+import { loadImage } from "./drawing.js";
 import { fill, h, segmented, setText } from "./dom.js";
 import { ask, pictureUrl, runPath } from "./http.js";
 import { kindLegend } from "./kinds.js";
 import { SEEN_WORDS } from "./label_tile.js";
 import { makesNone, missingRun, noneToShow, notice } from "./notices.js";
-import { outline } from "./rle.js";
-import { listen, session } from "./session.js";
+import { following, listen, session } from "./session.js";
 import { count, plural } from "./text.js";
+import { showRail, showSources } from "./timeline_images.js";
 import { buildLanes, markLanes, showLanes } from "./timeline_lanes.js";
 import { buildPlayer, load, show } from "./timeline_player.js";
 import { eventList, thingCard } from "./timeline_side.js";
+import { paintStages, prefetch, trackUnder } from "./timeline_stage.js";
 import { chosenThings, things } from "./timeline_words.js";
 
 const LARGE_SIDE = 1280;
-const SMALL_SIDE = 160;
-const SOURCES = {
-  pseudo: ["pseudo-labels", "What was taught, each time the image came round"],
-  probe_teacher: ["teacher", "The teacher's prediction of a fixed set of images, again and again"],
-  probe_student: ["student", "The student's prediction of the same images"],
-};
+const REFRESH_MS = 10_000;
 
 export function mount(element) {
   const page = buildPage();
   element.append(page.empty, page.node);
   listen((reason) => {
-    if (reason === "news" && page.shown?.run === session.run?.run_id) return;
+    if (reason === "news" && !isOld(page)) return;
     update(page).catch((problem) => showProblem(page, problem));
   });
   const repaint = () => page.data && paint(page);
@@ -36,7 +32,15 @@ export function mount(element) {
 }
 
 function buildPage() {
-  const page = { data: null, picture: null, shown: null, asked: 0, selected: null };
+  const page = {
+    data: null,
+    picture: null,
+    shown: null,
+    asked: 0,
+    loaded: 0,
+    pending: null,
+    selected: null,
+  };
   page.empty = h("div", {});
   page.problem = h("div", {});
   page.tally = h("span", { class: "hint", id: "timeline-tally" });
@@ -47,10 +51,23 @@ function buildPage() {
   page.captions = [h("figcaption", {}), h("figcaption", { title: SEEN_WORDS })];
   page.events = h("div", { class: "events", id: "timeline-events", "aria-live": "off" });
   page.card = h("div", { id: "timeline-thing" });
-  page.player = buildPlayer({ onFrame: () => page.data && paint(page), onRest: (at) => rest(page, at) });
+  page.player = buildPlayer({
+    onFrame: () => page.data && paint(page),
+    onRest: (at) => rest(page, at),
+  });
   page.lanes = buildLanes({ onPick: (track, frame) => pick(page, track, frame) });
-  page.teacher.addEventListener("click", (event) => pickAt(page, event));
-  page.node = h("div", { class: "page", id: "timeline-page" }, head(page), page.problem, body(page));
+  page.teacher.addEventListener("click", (event) => {
+    if (!page.data) return;
+    page.selected = trackUnder(page, event);
+    paint(page);
+  });
+  page.node = h(
+    "div",
+    { class: "page", id: "timeline-page" },
+    head(page),
+    page.problem,
+    body(page),
+  );
   page.node.hidden = true;
   return page;
 }
@@ -65,7 +82,8 @@ function head(page) {
     address.get("of") === "all" ? "all" : "",
     (of) => address.change({ of }),
   );
-  const words = "One thing = labels whose masks overlap by half. Full bars: kept, thin ones: dropped. Space plays, ← → step.";
+  const words =
+    "One thing = labels whose masks overlap by half. Full bars: kept, thin ones: dropped. Space plays, ← → step.";
   return h(
     "div",
     { class: "page-head" },
@@ -78,7 +96,12 @@ function head(page) {
 
 function body(page) {
   const figure = (canvas, caption) => h("figure", {}, caption, canvas);
-  page.pair = h("div", { class: "pair" }, figure(page.teacher, page.captions[0]), figure(page.truth, page.captions[1]));
+  page.pair = h(
+    "div",
+    { class: "pair" },
+    figure(page.teacher, page.captions[0]),
+    figure(page.truth, page.captions[1]),
+  );
   page.body = h(
     "div",
     { class: "rows" },
@@ -89,9 +112,21 @@ function body(page) {
       h("section", { class: "card" }, page.pair, page.player.node),
       h("aside", { class: "card now" }, page.events, page.card),
     ),
-    h("section", { class: "card" }, h("h2", {}, "Things, and when they were seen"), page.lanes.node),
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, "Things, and when they were seen"),
+      page.lanes.node,
+    ),
   );
   return page.body;
+}
+
+/** Whether a run that goes on may have new frames by now, and somebody wants to see the newest. */
+function isOld({ loaded, player, shown }) {
+  if (shown?.run !== session.run?.run_id) return true;
+  const isRunning = ["running", "stopping"].includes(session.run?.status);
+  return isRunning && following() && !player.playing && Date.now() - loaded > REFRESH_MS;
 }
 
 /** Ask for what the address wants, if that is not what is shown. */
@@ -100,10 +135,28 @@ async function update(page) {
   fill(page.empty, missing);
   page.node.hidden = missing !== null;
   if (missing) return;
-  const run = session.run.run_id;
-  const wanted = { run, source: address.get("source"), image: address.get("image") };
-  if (JSON.stringify(wanted) === JSON.stringify(page.shown)) return showChosen(page);
+  const wanted = {
+    run: session.run.run_id,
+    source: address.get("source"),
+    image: address.get("image"),
+  };
+  const key = JSON.stringify(wanted);
+  const same = key === JSON.stringify(page.shown);
+  if (same && !isOld(page)) return showChosen(page);
+  if (key === page.pending) return; // its answer is on the way
+  page.pending = key;
   const turn = ++page.asked;
+  try {
+    await loadTimeline(page, wanted, same, turn);
+  } finally {
+    if (turn === page.asked) page.pending = null;
+  }
+}
+
+/** Load a timeline and show it, unless another was asked for meanwhile. */
+async function loadTimeline(page, wanted, same, turn) {
+  const { run } = wanted;
+  page.loaded = Date.now();
   const list = await ask(runPath(run, "/timeline"), { source: wanted.source });
   if (turn !== page.asked) return;
   if (list.images.length === 0 && wanted.image === null) return showNone(page, wanted, list);
@@ -113,9 +166,8 @@ async function update(page) {
     loadImage(pictureUrl(run, image, LARGE_SIDE)),
   ]);
   if (turn !== page.asked) return;
-  const known = page.shown?.run === run && page.shown?.source === wanted.source;
+  if (!same) page.selected = null;
   Object.assign(page, { shown: wanted, list, data, picture, things: things(data) });
-  if (!known) page.selected = null;
   fill(page.problem);
   page.body.hidden = false;
   showSources(page);
@@ -124,11 +176,13 @@ async function update(page) {
 }
 
 function showNone(page, wanted, list) {
+  showProblem(page, { message: "" });
   page.shown = wanted;
   page.data = null;
-  showProblem(page, { message: "" });
   showSources({ ...page, list });
-  const reason = makesNone(session.run) ? noneToShow(session.run) : "None of its labels have been recorded yet.";
+  const reason = makesNone(session.run)
+    ? noneToShow(session.run)
+    : "None of its labels have been recorded yet.";
   fill(
     page.problem,
     notice("No image has a past yet", [
@@ -139,42 +193,27 @@ function showNone(page, wanted, list) {
 }
 
 function showProblem(page, problem) {
+  page.shown = null;
   page.body.hidden = true;
   fill(page.problem, notice("This timeline cannot be shown", [problem.message]));
 }
 
-function showSources({ sources, list }) {
-  const options = list.sources.map((name) => [name, ...SOURCES[name]]);
-  const pickSource = (source) => address.change({ source, image: null, it: null });
-  fill(sources, options.length ? segmented("Whose labels", options, list.source, pickSource) : null);
-}
-
-function showRail({ rail, list, data }) {
-  const run = session.run.run_id;
-  const thumb = ({ image_id: id, visits }) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "thumb",
-        title: `image ${id}, looked at ${plural(visits, "time")}`,
-        "aria-current": String(id === data.image.id),
-        data: { image: id },
-        onclick: () => address.change({ image: id }),
-      },
-      h("img", { src: pictureUrl(run, id, SMALL_SIDE), alt: `image ${id}`, loading: "lazy", decoding: "async" }),
-      h("span", { class: "num" }, `${count(visits)}×`),
-    );
-  const other = h("input", { type: "number", class: "image-id", placeholder: "image id", "aria-label": "Image id", onchange: () => other.value && address.change({ image: other.value }) });
-  const more = list.total - list.images.length;
-  fill(rail, list.images.map(thumb), h("label", { class: "field" }, h("span", {}, more > 0 ? `${count(more)} more, by id` : "by id"), other));
-}
-
 function showImage(page) {
   const { image, frames, truth, recorded, left_out } = page.data;
-  setText(page.tally, `${image.name}, looked at ${plural(recorded, "time")}${recorded > frames.length ? `, ${count(frames.length)} of them shown` : ""}, ${plural(page.data.tracks, "thing")}${left_out ? `; ${plural(left_out, "weak candidate")} left out` : ""}`);
+  const told = [
+    `${image.name}, looked at ${plural(recorded, "time")}`,
+    recorded > frames.length ? `${count(frames.length)} of them shown` : null,
+    plural(page.data.tracks, "thing"),
+    left_out ? `${plural(left_out, "weak candidate")} left out` : null,
+  ];
+  setText(page.tally, told.filter(Boolean).join(", "));
   page.pair.style.setProperty("--aspect", image.width / image.height);
-  setText(page.captions[1], truth.length ? `The hidden truth: ${plural(truth.length, "object")}` : "The hidden truth: none is known for this image");
+  setText(
+    page.captions[1],
+    truth.length
+      ? `The hidden truth: ${plural(truth.length, "object")}`
+      : "The hidden truth: none is known for this image",
+  );
   showLanesOf(page);
   const steps = frames.map((frame) => frame.step);
   load(page.player, steps, frameAt(steps, address.getNumber("it")));
@@ -184,7 +223,10 @@ function showImage(page) {
 /** The frame at or before a step; without one the last. */
 function frameAt(steps, step) {
   if (step === null) return steps.length - 1;
-  return Math.max(0, steps.findLastIndex((one) => one <= step));
+  return Math.max(
+    0,
+    steps.findLastIndex((one) => one <= step),
+  );
 }
 
 function showLanesOf(page) {
@@ -214,50 +256,13 @@ function pick(page, track, frame) {
   return rest(page, page.player.index);
 }
 
-/** The smallest thing whose box is under the pointer. */
-function pickAt(page, event) {
-  if (!page.data) return;
-  const scale = page.data.image.width / page.teacher.clientWidth;
-  const [x, y] = [event.offsetX * scale, event.offsetY * scale];
-  const area = ({ box: [x1, y1, x2, y2] }) => (x2 - x1) * (y2 - y1);
-  const under = visibleLabels(page).filter(({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3]);
-  page.selected = under.toSorted((a, b) => area(a) - area(b))[0]?.track ?? null;
-  paint(page);
-}
-
-function visibleLabels({ data, player, chosen }) {
-  const shown = new Set(chosen.map(({ track }) => track));
-  return (data.frames[player.index]?.labels ?? []).filter(({ track }) => shown.has(track));
-}
-
 function paint(page) {
-  const { data, player, picture, selected } = page;
-  const frame = data.frames[player.index];
-  if (!frame) return;
-  const marks = visibleLabels(page)
-    .map((label) => ({ ...label, strong: label.track === selected, faint: selected !== null && label.track !== selected }))
-    .toSorted((a, b) => a.strong - b.strong || a.kept - b.kept);
-  const truth = data.truth.map((one) => ({ ...one, truth: true }));
-  stage(page.teacher, picture, data.image, marks, frame.seen && { box: frame.seen, dim: true });
-  stage(page.truth, picture, data.image, truth, frame.seen && { box: frame.seen });
-  setText(page.captions[0], `Step ${count(frame.step)}: ${plural(marks.filter((one) => one.kept).length, "kept label")} of ${count(marks.length)}`);
-  markLanes(page.lanes, player.index, selected);
-  fill(page.events, eventList(page, (track) => pick(page, track, null)));
+  if (page.data.frames.length === 0) return;
+  paintStages(page);
+  markLanes(page.lanes, page.player.index, page.selected);
+  fill(
+    page.events,
+    eventList(page, (track) => pick(page, track, null)),
+  );
   fill(page.card, thingCard(page));
-}
-
-function stage(canvas, picture, image, marks, seen) {
-  const aspect = canvas.clientWidth / Math.max(1, canvas.clientHeight);
-  drawView(canvas, picture, image, wholeImage(image, aspect), marks, seen);
-}
-
-/** Outlines are made while nothing else is to be done, so that playing finds them ready. */
-function prefetch(frames) {
-  const masks = frames.flatMap(({ labels }) => labels.map(({ mask }) => mask)).filter(Boolean);
-  const later = globalThis.requestIdleCallback ?? ((work) => setTimeout(() => work({ timeRemaining: () => 8 }), 16));
-  const work = (deadline) => {
-    while (masks.length && deadline.timeRemaining() > 2) outline(masks.pop());
-    if (masks.length) later(work);
-  };
-  later(work);
 }

@@ -44,7 +44,11 @@ export function markLanes(lanes, frame, selected) {
 /** The steps of the first and the last frame, over the cells. */
 function axis(frames) {
   const ends = [frames.at(0), frames.length > 1 ? frames.at(-1) : undefined].filter(Boolean);
-  return h("div", { class: "lane-axis num hint" }, ends.map(({ step }) => h("span", {}, `step ${count(step)}`)));
+  return h(
+    "div",
+    { class: "lane-axis num hint" },
+    ends.map(({ step }) => h("span", {}, `step ${count(step)}`)),
+  );
 }
 
 function lane(thing, frames) {
@@ -55,14 +59,21 @@ function lane(thing, frames) {
     "div",
     { class: "lane", data: { track: thing.track } },
     h("button", { type: "button", class: "lane-name", title: `${names}: ${words}` }, names),
-    h("div", { class: "lane-cells" }, frames.map((frame, at) => cell(thing, frame, at))),
+    h(
+      "div",
+      { class: "lane-cells" },
+      frames.map((frame, at) => cell(thing, frame, at)),
+    ),
   );
 }
 
 function cell(thing, frame, at) {
   const label = thing.seen[at];
   const events = thing.events.filter((one) => one.frame === at).map((one) => one.event);
-  const mark = events.map((event) => EVENTS[event].mark).join("").slice(0, 1);
+  const mark = events
+    .map((event) => EVENTS[event].mark)
+    .join("")
+    .slice(0, 1);
   const state = label ? kindOf(label.kind).key : thing.hidden[at] ? "hidden" : "none";
   return h(
     "i",

@@ -18,8 +18,19 @@ const SPEEDS = [
 export function buildPlayer({ onFrame, onRest }) {
   const player = { index: 0, length: 0, steps: [], playing: false, speed: 1, onFrame, onRest };
   const button = (text, title, act, id) =>
-    h("button", { type: "button", class: "button", title, "aria-label": title, id, onclick: act }, text);
-  player.slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Frame", id: "timeline-slider" });
+    h(
+      "button",
+      { type: "button", class: "button", title, "aria-label": title, id, onclick: act },
+      text,
+    );
+  player.slider = h("input", {
+    type: "range",
+    min: 0,
+    max: 0,
+    step: 1,
+    "aria-label": "Frame",
+    id: "timeline-slider",
+  });
   player.text = h("output", { class: "num", id: "timeline-step" });
   player.button = button("Play", "Play or pause (space)", () => toggle(player), "timeline-play");
   player.slider.addEventListener("input", () => show(player, Number(player.slider.value)));

@@ -13,7 +13,14 @@ export function eventList({ data, player, chosen }, onPick) {
   const told = data.events.filter((one) => one.frame === player.index && byTrack.has(one.track));
   const title = h("h2", {}, "At this step");
   if (told.length === 0) return [title, h("p", { class: "hint" }, "Nothing changes.")];
-  return [title, h("ul", {}, told.map((one) => h("li", {}, eventButton(one, byTrack.get(one.track), onPick))))];
+  return [
+    title,
+    h(
+      "ul",
+      {},
+      told.map((one) => h("li", {}, eventButton(one, byTrack.get(one.track), onPick))),
+    ),
+  ];
 }
 
 function eventButton({ frame, event, track }, thing, onPick) {
@@ -31,7 +38,8 @@ function eventButton({ frame, event, track }, thing, onPick) {
 /** The selected thing: its label now, or its last one, and how often it was seen and kept. */
 export function thingCard({ data, player, things, selected }) {
   const thing = things[selected];
-  if (!thing) return h("p", { class: "hint" }, "Pick a thing in the image or its lane to follow it.");
+  if (!thing)
+    return h("p", { class: "hint" }, "Pick a thing in the image or its lane to follow it.");
   const label = thing.seen[player.index];
   const told = label ?? lastSeen(thing, player.index);
   const seen = thing.seen.filter(Boolean).length;
@@ -59,11 +67,21 @@ const NUMBERS = [
 
 function labelLines(label) {
   const numbers = NUMBERS.filter(([name]) => isNumber(label[name]));
-  const iou = isNumber(label.target_iou) ? [] : [["true_iou", "true IoU"]].filter(([name]) => isNumber(label[name]));
+  const iou = isNumber(label.target_iou)
+    ? []
+    : [["true_iou", "true IoU"]].filter(([name]) => isNumber(label[name]));
   return [
     h("p", {}, verdict(label)),
-    h("p", { class: "num" }, [...numbers, ...iou].map(([name, words]) => `${words} ${score(label[name])}`).join(" · ")),
-    h("p", { class: label.kept ? "kept-mark" : "why" }, label.kept ? "kept" : `dropped: ${label.why}`),
+    h(
+      "p",
+      { class: "num" },
+      [...numbers, ...iou].map(([name, words]) => `${words} ${score(label[name])}`).join(" · "),
+    ),
+    h(
+      "p",
+      { class: label.kept ? "kept-mark" : "why" },
+      label.kept ? "kept" : `dropped: ${label.why}`,
+    ),
     label.mask ? null : h("p", { class: "hint" }, "box only, mask not stored"),
   ];
 }
@@ -71,5 +89,9 @@ function labelLines(label) {
 function openLink(label, data, player) {
   const step = data.frames[player.index].step;
   const open = `${label.id}.${data.image.id}.${step}`;
-  return h("a", { href: address.link("/labels", { it: step, span: 1, image: data.image.id, open }) }, "Open in Labels");
+  return h(
+    "a",
+    { href: address.link("/labels", { it: step, span: 1, image: data.image.id, open }) },
+    "Open in Labels",
+  );
 }
