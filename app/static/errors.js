@@ -166,7 +166,7 @@ async function update(page) {
   const turn = ++page.asked;
   page.body.classList.add("busy");
   const { run_id } = session.run;
-  const question = { of: whose(), score: address.get("score"), cls: address.get("cls") };
+  const question = { of: whose(), score: wantedScore(), cls: address.get("cls") };
   page.seen = session.steps.at(-1);
   const [found, history] = await Promise.all([
     ask(runPath(run_id, "/errors"), { ...question, ...windowQuestion() }),
@@ -178,6 +178,12 @@ async function update(page) {
   fill(page.problem);
   page.found = { found, history };
   draw(page);
+}
+
+/** The score of the address, if this run has it: another run may have brought it here. */
+function wantedScore() {
+  const wanted = address.get("score");
+  return session.run.scores.some(({ name, is_axis }) => is_axis && name === wanted) ? wanted : null;
 }
 
 function showProblem(page, problem) {

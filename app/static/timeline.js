@@ -195,7 +195,14 @@ function showNone(page, wanted, list) {
 function showProblem(page, problem) {
   page.shown = null;
   page.body.hidden = true;
-  fill(page.problem, notice("This timeline cannot be shown", [problem.message]));
+  const other = () => address.change({ image: null });
+  fill(
+    page.problem,
+    notice("This timeline cannot be shown", [problem.message]),
+    address.get("image") === null
+      ? null
+      : h("button", { type: "button", class: "button", onclick: other }, "Choose another image"),
+  );
 }
 
 function showImage(page) {
