@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from sqlalchemy.exc import DatabaseError
 
 from app.commands import (
     clip_report,
@@ -88,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except FAILURES as error:
         complain(str(error))
+        return 1
+    except DatabaseError as error:
+        complain(f"the store does not answer: {error.orig}")
         return 1
     return 0
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from torch import Tensor
 log = logging.getLogger("seglab")
 
 FORMAT = 1
+ROOM = 1 << 20
+"""A disk with fewer free bytes than this is full: no checkpoint fits."""
 RANKS = "ranks"
 """Key of what the methods of several ranks remember."""
 
@@ -70,7 +74,11 @@ def on_host(state: Any) -> Any:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write to a temporary file, flush it to the disk, then rename."""
+    """Write to a temporary file, flush it to the disk, then rename.
+
+    Raises:
+        CheckpointError: it cannot be written; the older ones are as they were.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
@@ -79,15 +87,18 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch makes a RuntimeError of a full disk
+        raise CheckpointError(f"{path}: cannot be written: {_why_not(path, error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """Raises CheckpointError when the file is missing, truncated or of another format."""
+    """Raises CheckpointError when the file is missing, damaged or of another format."""
     state = _load(path, device)
     if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this program (format {FORMAT})")
+    _check_sums(path)
     try:
         return Checkpoint(**state)
     except TypeError as error:
@@ -99,9 +110,18 @@ def list_checkpoints(directory: Path) -> list[Path]:
     return sorted(directory.glob("step-*.pt"), key=checkpoint_step)
 
 
-def newest_usable(directory: Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read; damaged ones are named in the log and skipped."""
+def newest_usable(directory: Path, recorded: Collection[int] | None = None) -> Checkpoint | None:
+    """The newest checkpoint that can be read; damaged ones are named in the log and skipped.
+
+    Args:
+        recorded: steps of the checkpoints that the run's record knows, and with them all that
+            happened before. A store that lost its newest rows (a damaged write-ahead log, an older
+            copy put back) has to have them trained again. None = whatever it knows.
+    """
     for path in reversed(list_checkpoints(directory)):
+        if recorded is not None and checkpoint_step(path) not in recorded:
+            log.warning("skipping %s: the store has no record of it, nor of all before it", path)
+            continue
         try:
             return load_checkpoint(path, "cpu")
         except CheckpointError as error:
@@ -130,6 +150,25 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(f"{path}: expected a state dict of tensors")
     return state
+
+
+def _check_sums(path: Path) -> None:
+    """torch writes a checksum for each part and does not look at it when it reads."""
+    try:
+        with zipfile.ZipFile(path) as parts:
+            damaged = parts.testzip()
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from None
+    if damaged is not None:
+        raise CheckpointError(f"{path}: damaged: {damaged} does not match its checksum")
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    """Why a file could not be written, in one line."""
+    free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else None
+    if free is not None and free < ROOM:
+        return f"no space is left on its disk ({free:,} bytes are free)"
+    return str(error).splitlines()[0]
 
 
 def _load(path: Path, device: torch.device | str) -> Any:

@@ -29,7 +29,10 @@ class TerminalHandler(logging.Handler):
     """Writes to what stderr is now: a progress bar puts itself there while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+        except OSError:  # the file that stderr is may be on a full disk
+            self.handleError(record)
 
 
 def log_to(path: Path) -> None:

@@ -55,7 +55,7 @@ from lab.store.asks import applied_changes
 from lab.store.errors import RunNotFound, StoreError
 from lab.store.inbox import StoreInbox
 from lab.store.job_queue import end_if_unfinished
-from lab.store.queries import get_run, scalar_series
+from lab.store.queries import checkpoints, get_run, scalar_series
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, claim_run, finish_run, rewind_run
 from lab.store.store import Store
@@ -233,7 +233,9 @@ def _train(store: Store, run_id: str) -> int:
 
 def _begin(run: Run) -> Checkpoint | None:
     """What the run goes on from; what it will do again is taken out of the store."""
-    checkpoint = newest_usable(run.checkpoints)
+    row = get_run(run.store, run.run_id)
+    recorded = {one.step for one in checkpoints(run.store, run.run_id)} | {row.parent_step}
+    checkpoint = newest_usable(run.checkpoints, recorded)
     start = checkpoint.step if checkpoint else 0
     _refuse_to_begin_again(run, start)
     if ranks.is_first():
@@ -256,6 +258,7 @@ def _recorder(run: Run) -> Iterator[Recorder]:
         judge=build_judge(run.data.train),
         keep_every=run.config.record.keep * run.config.record.every,
         watch=Watch(run.store, run.run_id, log.warning),
+        lossless=True,
     ) as recorder:
         yield FirstRecorder(recorder, post) if post else recorder
 

@@ -115,6 +115,7 @@ class Trainer:
             ),
         )
         self.recorder.checkpoint(self.step, path)
+        self.recorder.flush()  # the store knows the new one before the old ones go
         for stale in list_checkpoints(self.directory)[: -self.config.schedule.keep_checkpoints]:
             stale.unlink(missing_ok=True)
 

@@ -82,6 +82,8 @@ class Ingest:
             run = run_number(connection, run_id)
         self.failures: list[str] = []
         """One sentence per thing that was lost."""
+        self.unwritten: str | None = None
+        """Why rows could not be written, if that ever happened."""
         self._store = store
         self._run_id = run_id
         self._judge = judge
@@ -163,6 +165,8 @@ class Ingest:
             batch.events.append((self._step, "recording_failed", {"errors": unreported}))
         if self._attempt(f"writing {len(batch)} entries", partial(self._write, batch)):
             self._reported += len(unreported)
+        else:
+            self.unwritten = self.unwritten or self.failures[-1]
 
     def _write(self, batch: Batch) -> None:
         for pause in (*RETRY_PAUSES, None):

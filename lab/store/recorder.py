@@ -30,6 +30,7 @@ from lab.store.ingest import (
     ScalarItem,
     Watch,
 )
+from lab.store.reserve import Reserve
 from lab.store.run_state import FinalStatus
 from lab.store.runs import claim_run, finish_run
 from lab.store.store import Store
@@ -51,7 +52,8 @@ class StoreRecorder:
 
     Recording a step again replaces what was recorded before. A disk that fails does not stop
     training: what could not be written is logged, left as an event of the run, and raised by
-    `finish`. As a context manager it finishes the run: failed when the block raises.
+    `finish`. Unless the recorder is `lossless`: then the next call raises. As a context manager it
+    finishes the run: failed when the block raises.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class StoreRecorder:
         judge: Judge | None = None,
         keep_every: int = 1,
         watch: Watch | None = None,
+        lossless: bool = False,
     ) -> None:
         """Start the writing thread.
 
@@ -69,6 +72,9 @@ class StoreRecorder:
             judge: adds kinds, true IoUs and truths to labels; runs in the writing thread.
             keep_every: pseudo-labels of the steps that this divides keep their masks; probe
                 images always do. Scores are always kept.
+            lossless: once rows could not be written, every call but `finish` raises
+                RecordingError: for training that can go on from a checkpoint, which then records
+                the same steps again. `finish` says failed then, whatever it is told.
 
         Raises:
             StoreError: another living process records the run, or the store is read-only.
@@ -80,6 +86,8 @@ class StoreRecorder:
         self._run_id = run_id
         self._ingest = Ingest(store, run_id, judge, keep_every, watch)
         self._waiting: deque[Item | _Flush] = deque()
+        self._lossless = lossless
+        self._reserve = Reserve(store.run_directory(run_id), keep=lossless)
         self._label_slots = threading.BoundedSemaphore(LABEL_BATCHES)
         self._wake = threading.Event()
         self._room = threading.Event()
@@ -111,24 +119,25 @@ class StoreRecorder:
         self._put(AppliedItem(change.step, change))
 
     def finish(self, status: FinalStatus, error: str | None = None) -> None:
-        """Write what waits, then how the run ended.
+        """Write what waits, then how the run ended: that also where the disk is full.
 
         Raises:
-            RecordingError: parts of the run could not be written; its status was.
+            RecordingError: parts of a run that did not fail could not be written; its status was.
         """
         self.close()
         lost = self._lost()
+        said = status if self._written() else "failed"
         sentences = [text for text in (error, lost) if text]
-        finish_run(self._store, self._run_id, status, "\n".join(sentences) or None)
-        if lost:
+        why = "\n".join(sentences) or None
+        self._reserve.spend_on(lambda: finish_run(self._store, self._run_id, said, why))
+        if lost and status != "failed":
             raise RecordingError(f"run {self._run_id}: {lost}")
 
     def flush(self) -> None:
         """Return when everything recorded so far is in the store (or known to be lost)."""
-        written = threading.Event()
-        self._put(_Flush(written))
-        self._wake.set()
-        self._wait_for(lambda: written.wait(timeout=1.0))
+        self._refuse_after_a_loss()
+        self._drain()
+        self._refuse_after_a_loss()
 
     def close(self) -> None:
         """Write what waits and end the thread; the status of the run stays as it is."""
@@ -136,7 +145,7 @@ class StoreRecorder:
             return
         atexit.unregister(self.close)
         if self._thread.is_alive():
-            self.flush()
+            self._drain()
         self._closing = True
         self._wake.set()
         self._thread.join()
@@ -159,7 +168,25 @@ class StoreRecorder:
         else:
             self.finish("failed", repr(error))
 
-    def _put(self, item: Item | _Flush) -> None:
+    def _drain(self) -> None:
+        written = threading.Event()
+        self._enqueue(_Flush(written))
+        self._wake.set()
+        self._wait_for(lambda: written.wait(timeout=1.0))
+
+    def _written(self) -> bool:
+        """Whether nothing is lost that must not be."""
+        return not (self._lossless and self._ingest.unwritten)
+
+    def _refuse_after_a_loss(self) -> None:
+        if not self._written():
+            raise RecordingError(f"the store cannot be written: {self._ingest.unwritten}")
+
+    def _put(self, item: Item) -> None:
+        self._refuse_after_a_loss()
+        self._enqueue(item)
+
+    def _enqueue(self, item: Item | _Flush) -> None:
         if self._closing:
             raise StoreError(f"run {self._run_id}: recorded after it was finished")
         waiting = self._waiting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 
 from sqlalchemy import Connection, Row, Select, select
@@ -10,6 +11,8 @@ from lab.store.processes import ProcessIdentity, is_alive
 from lab.store.run_state import RunFacts, State, derive_state
 from lab.store.tables import jobs, pulses, runs
 
+FEW_SECONDS = 2.0
+"""Two processes of a machine may read its clock in another order than they are asked."""
 OF_A_JOB = ("stage", "cancels", "taken", "machine", "pid", "process_started", "boot_id")
 
 
@@ -35,10 +38,23 @@ def facts_of(row: Row, now: float) -> RunFacts:
     return RunFacts(
         stored=row.status,
         stage=row.job_stage,
-        silent_for=None if last_sign is None else now - last_sign,
+        silent_for=_silence(last_sign, process, now),
         process_lives=process is not None and is_alive(process),
         cancelled=bool(row.job_cancels),
     )
+
+
+def _silence(last_sign: float | None, process: ProcessIdentity | None, now: float) -> float | None:
+    """Seconds since a sign of life; None = there is none that counts.
+
+    A sign from the future of our own clock was given before somebody set the clock back; who lives
+    gives another within seconds.
+    """
+    if last_sign is None:
+        return None
+    silence = now - last_sign
+    is_ours = process is not None and process.machine == platform.node()
+    return None if is_ours and silence < -FEW_SECONDS else silence
 
 
 def state_of(connection: Connection, run: int) -> State:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError
 
 from lab.store.database import A_FILE, VARIABLE, Rows, Shrunk, SqlAnswer
 from lab.store.errors import StoreError
-from lab.store.sqlite_connections import adapt_numpy, log_is_empty, sqlite_engine
+from lab.store.sqlite_connections import adapt_numpy, is_full, log_is_empty, sqlite_engine
 from lab.store.sqlite_questions import ask_file, file_columns
 from lab.store.sqlite_space import shrink_file
 from lab.store.statements import insert_sql, upsert_sql
@@ -91,8 +91,11 @@ class SqliteFile:
     def reason(self, error: DatabaseError | OSError) -> str:
         text = str(error.orig) if isinstance(error, DatabaseError) else str(error)
         directory = self.path.parent
+        if directory.is_dir() and is_full(self.path):
+            return f"{text}; no space is left on its disk"
         if not directory.is_dir() or os.access(directory, os.W_OK):
-            return text
+            is_locked = self.path.is_file() and not os.access(self.path, os.W_OK)
+            return f"{text}; the file is read-only" if is_locked else text
         if log_is_empty(self.path):
             return f"{text}; its directory is read-only, so it can be read but not written"
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ from lab.store.database import OPTION, Database
 BUSY_SECONDS = 30.0
 """How long one process waits for another's transaction."""
 PAGE_BYTES = 8192
+LEAST_ROOM = 64 * 1024
+"""store.db-shm takes 32 KiB, and a small change in the log about as much."""
 NUMPY_NUMBERS = (np.int8, np.int16, np.int32, np.int64, np.uint8, np.float32, np.bool_)
 
 
@@ -44,13 +47,7 @@ def sqlite_engine(path: Path, mode: Literal["ro", "rwc"], database: Database) ->
     """Connections for reading, or for writing: those take the write lock when they begin."""
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            reading_address(path) if mode == "ro" else f"{path.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,  # we begin transactions ourselves, below
-            check_same_thread=False,
-        )
+        connection = _reading(path) if mode == "ro" else _connected(f"{path.as_uri()}?mode=rwc")
         if mode == "rwc":
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts for new files only
@@ -75,6 +72,35 @@ def sqlite_engine(path: Path, mode: Literal["ro", "rwc"], database: Database) ->
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    """A connection for reading, also where the disk is full: SQLite makes a small file beside a
+    store that nobody has open. Without it we can read what is all in store.db."""
+    connection = _connected(reading_address(path))
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if not (is_full(path) and log_is_empty(path)):
+            raise
+        connection = _connected(f"{path.as_uri()}?mode=ro&immutable=1")
+    return connection
+
+
+def _connected(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        address,
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,  # we begin transactions ourselves
+        check_same_thread=False,
+    )
+
+
+def is_full(path: Path) -> bool:
+    """Whether the disk of a store has no room for what SQLite makes beside it."""
+    return shutil.disk_usage(path.parent).free < LEAST_ROOM
 
 
 def _is_still(path: Path) -> bool:

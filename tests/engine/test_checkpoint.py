@@ -12,6 +12,7 @@ from engine.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     load_weights,
+    newest_usable,
     save_checkpoint,
 )
 
@@ -50,6 +51,40 @@ def test_a_truncated_file_is_named(tmp_path):
 
     with pytest.raises(CheckpointError, match=r"step-00000003\.pt: cannot be read"):
         load_checkpoint(path)
+
+
+def test_a_byte_that_changed_is_noticed(tmp_path):
+    """torch itself reads such a file without a word."""
+    path = checkpoint_path(tmp_path, 3)
+    save_checkpoint(path, checkpoint())
+    content = path.read_bytes()
+    weights = torch.arange(4.0).numpy().tobytes()
+    path.write_bytes(content.replace(weights, weights[::-1], 1))
+
+    with pytest.raises(CheckpointError, match=r"step-00000003\.pt: damaged: .*checksum"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_that_cannot_be_written_says_where_and_why(tmp_path):
+    path = checkpoint_path(tmp_path, 3)
+    path.mkdir()
+
+    with pytest.raises(CheckpointError, match=r"step-00000003\.pt: cannot be written: .*directory"):
+        save_checkpoint(path, checkpoint())
+    assert list(tmp_path.glob("*.tmp")) == []
+
+
+def test_only_what_the_record_knows_is_gone_on_from(tmp_path, caplog):
+    """The store may have lost its newest rows, and what led to the newest checkpoint with them."""
+    for step in (3, 6, 9):
+        save_checkpoint(checkpoint_path(tmp_path, step), checkpoint(step))
+
+    newest, known = newest_usable(tmp_path), newest_usable(tmp_path, {3, 6})
+
+    assert newest is not None and newest.step == 9
+    assert known is not None and known.step == 6
+    assert "step-00000009.pt: the store has no record of it" in caplog.text
+    assert newest_usable(tmp_path, set()) is None
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):

@@ -26,7 +26,7 @@ from lab.store.queries import (
     scalar_series,
     step_summaries,
 )
-from lab.store.runs import create_run
+from lab.store.runs import create_run, rewind_run
 from lab.store.store import Store
 from tests.integration.conftest import GUIDED, PL_DC, SUPERVISED, tiny_config
 
@@ -123,6 +123,23 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(root):
         log = (store.run_directory(run_id) / "log.txt").read_text()
         assert losses(store, run_id) == losses(store, unbroken)
     assert "skipping a damaged checkpoint" in log and "step-00000008.pt" in log
+
+
+def test_what_the_store_has_lost_is_trained_again(root):
+    """A damaged write-ahead log, or an older copy put back: the newest checkpoint is ahead."""
+    config = tiny_config(SUPERVISED)
+    unbroken = train(root, config)
+    run_id = train(root, config)
+    with Store.open(root) as store:
+        rewind_run(store, run_id, 7)
+
+    assert main(["run", "--store", str(root), "--run-id", run_id]) == 0
+
+    with Store.open(root, read_only=True) as store:
+        log = (store.run_directory(run_id) / "log.txt").read_text()
+        assert losses(store, run_id) == losses(store, unbroken)
+    assert "step-00000008.pt: the store has no record of it" in log
+    assert "training from step 6 of 8" in log
 
 
 def test_an_unknown_run_is_bad_input(root, capsys):

@@ -38,6 +38,11 @@ def asked_by_a_reader(root: Path, ask: Callable[[Path], object]) -> object:
     for path in root.iterdir():
         path.chmod(0o444)
     root.chmod(0o555)
+    return asked_by_nobody(root, ask)
+
+
+def asked_by_nobody(root: Path, ask: Callable[[Path], object]) -> object:
+    """The answer of a process that is not root's."""
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
     child = fork.Process(target=_ask, args=(theirs, root, ask))
@@ -57,6 +62,17 @@ def _ask(wire: Connection, root: Path, ask: Callable[[Path], object]) -> None:
         wire.send(ask(root))
     except StoreError as error:
         wire.send(str(error))
+
+
+def test_a_read_only_file_says_so_itself(shelf: Path) -> None:
+    open_to_write(shelf)
+    (shelf / "store.db").chmod(0o444)
+    shelf.chmod(0o777)
+
+    answer = asked_by_nobody(shelf, open_to_write)
+
+    assert "store.db: cannot be opened: " in str(answer)
+    assert "the file is read-only" in str(answer)
 
 
 def names(root: Path) -> list[str]:

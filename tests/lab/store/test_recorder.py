@@ -283,6 +283,43 @@ def test_a_store_that_cannot_be_written_does_not_stop_training(store, run_id, mo
     assert get_run(store, run_id).status == "stopped"
 
 
+def test_a_lossless_recorder_stops_training_once_rows_are_lost(store, run_id, monkeypatch):
+    """What is not recorded has to be trained again: so no checkpoint may come after it."""
+    monkeypatch.setattr("lab.store.ingest.RETRY_PAUSES", (0.01,))
+    recorder = StoreRecorder(store, run_id, lossless=True)
+    with store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE scalars RENAME TO hidden")
+    recorder.scalars(0, {"loss": 1.0})
+
+    with pytest.raises(
+        RecordingError, match=r"cannot be written: .*(no such table|does not exist)"
+    ):
+        recorder.flush()
+    with pytest.raises(RecordingError):
+        recorder.scalars(1, {"loss": 2.0})
+    with pytest.raises(RecordingError):
+        recorder.finish("finished")
+
+    run = get_run(store, run_id)
+    assert run.status == "failed" and "writing" in (run.error or "")
+    with store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE hidden RENAME TO scalars")
+
+
+def test_a_failure_that_is_told_is_not_raised_again(store, run_id, monkeypatch):
+    monkeypatch.setattr("lab.store.ingest.RETRY_PAUSES", (0.01,))
+    recorder = StoreRecorder(store, run_id, lossless=True)
+    with store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE scalars RENAME TO hidden")
+    recorder.scalars(0, {"loss": 1.0})
+
+    recorder.finish("failed", "the disk is full")
+
+    assert (get_run(store, run_id).error or "").startswith("the disk is full\n1 times recording")
+    with store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE hidden RENAME TO scalars")
+
+
 def test_an_error_in_the_block_is_the_runs_error(store, run_id):
     def train() -> None:
         with StoreRecorder(store, run_id) as recorder:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -302,3 +303,17 @@ def test_sizes_count_what_a_run_holds(store, run_id):
     assert (size.labels, size.file_bytes) == (2 * 3 + 2 * 2, 5)
     assert size.scalars >= 2
     assert sizes.database_bytes > 0
+
+
+@pytest.mark.parametrize(("ahead", "state"), [(40.0, "stale"), (20.0, "stale"), (-20.0, "running")])
+def test_a_sign_of_life_from_the_future_is_none_when_the_process_is_gone(
+    store, run_id, ahead, state
+):
+    """Somebody set the clock back after it died: it would seem to live for a while."""
+    claim_run(store, run_id)
+    with store.writing() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE pulses SET process_started = -1e9, heartbeat = {time.time() + ahead}"
+        )
+
+    assert get_run(store, run_id).status == state
