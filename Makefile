@@ -32,7 +32,7 @@ echo "seglab needs Python 3.11 or newer with venv and ensurepip (on Debian: apt-
 exit 1
 endef
 
-.PHONY: help install demo ui test check lint types imports unit bench clean
+.PHONY: help install demo ui test check lint types imports unit bench drill clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -77,6 +77,9 @@ bench: install ## measure: store, analysis, engine, dashboard
 	@for file in tests/bench/bench_*.py; do \
 	  name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; \
 	done
+
+drill: install ## kill, starve and damage everything, see that nothing is lost (an hour)
+	@$(BIN)/python -m tests.drill
 
 clean: ## remove .venv and caches; what runs recorded stays
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

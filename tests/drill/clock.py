@@ -1,0 +1,97 @@
+"""A clock that jumps, for all processes of a store at once (libfaketime)."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+from tests.drill.recipes import unbroken, write_recipes
+from tests.drill.rows import demand_same, soundness
+from tests.drill.stage import Limits, Skipped, Stage, demand, kill
+from tests.drill.truth import PROMISED, SLACK, wait_for_truth
+
+JUMPS = (-3600, 0, -20, 86_400, 86_340, -86_400)
+"""The clock's distance from the truth, one after the other, seconds."""
+LOOK_SECONDS = 5.0
+LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
+
+
+def set_the_clock(stage: Stage, chance: random.Random, _: Limits) -> str:
+    """a clock that jumps back and forth under trainer, worker and app"""
+    clock = stage.root.parent / "clock"
+    stage.environment = _faked(clock)
+    _set(clock, 0)
+    recipe = write_recipes(stage.root.parent, steps=400, save_every=20)["sim"]
+    model = unbroken(stage, recipe)
+    run_id = stage.queue(recipe, "timeless")
+    stage.start_worker(1)
+    stage.wait_for_step(run_id, 3)
+    for jump in JUMPS:
+        _set(clock, jump)
+        _stays_true(stage, run_id, jump)
+    gone = [_dies_before(stage, run_id, clock, jump) for jump in (-40, 40)]
+    _set(clock, 0)
+    stage.start_worker(1)
+    stage.wait_for_status(run_id, "finished")
+    soundness(stage.database)
+    demand_same(stage.database, run_id, model)
+    return (
+        f"running at {', '.join(f'{one:+} s' for one in JUMPS)}; killed before a jump of 40 s "
+        f"back and forth: stale after {gone[0]:.0f} and {gone[1]:.0f} s; ended as unbroken"
+    )
+
+
+def _stays_true(stage: Stage, run_id: str, jump: int) -> None:
+    """A living run is running, whatever the clock says."""
+    end = time.monotonic() + LOOK_SECONDS
+    while time.monotonic() < end:
+        before = stage.trainers()
+        status = stage.run(run_id)["status"]
+        if run_id in before and run_id in stage.trainers():
+            demand(status == "running", f"clock at {jump:+} s: the living run is {status}")
+
+
+def _dies_before(stage: Stage, run_id: str, clock: Path, jump: int) -> float:
+    """Kill worker and trainer, then set the clock; seconds until the run is said to be gone, and
+    stays so. Then it is resumed."""
+    if stage.worker is None:
+        stage.start_worker(1)
+        stage.wait_for_status(run_id, "running")
+    assert stage.worker is not None
+    stage.worker.kill()
+    stage.worker.wait()
+    stage.worker = None
+    demand(kill(stage.trainers()[run_id]), "the run ended too early")
+    _set(clock, _now_at(clock) + jump)
+    took = wait_for_truth(stage)
+    end = time.monotonic() + PROMISED + SLACK
+    while time.monotonic() < end:
+        status = stage.run(run_id)["status"]
+        demand(status == "stale", f"clock set by {jump:+} s: the dead run is {status} again")
+    stage.do("jobs", "resume", run_id, "--no-worker")
+    return took
+
+
+def _faked(clock: Path) -> dict[str, str]:
+    """What makes processes read their clock from a file. Durations are not touched, as when
+    somebody sets the clock."""
+    found = [path for one in LIBRARIES for path in Path("/").glob(one.lstrip("/"))]
+    if not found:
+        raise Skipped("libfaketime is not installed (Debian: apt-get install faketime)")
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def _set(clock: Path, seconds: int) -> None:
+    new = clock.with_suffix(".new")
+    new.write_text(f"{seconds:+d}\n", encoding="utf-8")
+    new.replace(clock)
+
+
+def _now_at(clock: Path) -> int:
+    return int(clock.read_text(encoding="utf-8"))

@@ -1,0 +1,142 @@
+"""kill -9 of trainers, workers and the app, at moments that nobody chose."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.drill.recipes import unbroken, write_recipes
+from tests.drill.rows import Witness, demand_same, soundness
+from tests.drill.stage import PATIENCE, Limits, Stage, kill, wait_until
+from tests.drill.truth import PROMISED, SLACK, wait_for_truth
+
+WAITING = 3
+"""So many runs are unfinished at any time: two train, one waits."""
+MOMENTS = (0.0, 7.0)
+"""Seconds between a round's end and the next kill: a trainer starts in five."""
+VICTIMS = ("trainer", "trainer", "trainer", "worker", "worker", "app")
+GOING = ("starting", "running", "stopping")
+ENDED_BADLY = ("failed", "stale")
+
+
+def kill_at_random_moments(stage: Stage, chance: random.Random, limits: Limits) -> str:
+    """kill -9 of trainer, worker or app, again and again, under a reading witness"""
+    recipes = write_recipes(stage.root.parent)
+    models = {name: unbroken(stage, recipe) for name, recipe in recipes.items()}
+    runs: dict[str, str] = {}
+    killed: Counter[str] = Counter()
+    slowest = 0.0
+    stage.start_app()
+    stage.start_worker()
+    with Witness(stage.database) as witness:
+        deadline = time.monotonic() + 60 * limits.minutes
+        while sum(killed.values()) < limits.kills and time.monotonic() < deadline:
+            _keep_busy(stage, recipes, runs)
+            time.sleep(chance.uniform(*MOMENTS))
+            witness.answer()
+            killed[_kill_one(stage, chance)] += 1
+            witness.answer()
+            slowest = max(slowest, _recover(stage))
+            soundness(stage.database)
+            if sum(killed.values()) % 5 == 0:
+                print(f"  {dict(killed)}, slowest truth {slowest:.1f} s", flush=True)
+        wait_until(lambda: _all_finished(stage), "every run is finished", 2 * PATIENCE)
+        witness.answer()
+        witness.demand_all()
+    soundness(stage.database)
+    for run_id, name in runs.items():
+        demand_same(stage.database, run_id, models[name])
+    return (
+        f"{sum(killed.values())} kills {dict(killed)}; {len(runs)} runs ended as unbroken ones, "
+        f"{len(witness.seen):,} rows watched in {witness.looks:,} looks, "
+        f"statuses true after {slowest:.1f} s at most"
+    )
+
+
+def kill_all_at_once(stage: Stage, chance: random.Random, limits: Limits) -> str:
+    """kill -9 of everything at once, as when the power goes"""
+    recipe = write_recipes(stage.root.parent)["pl_dc"]
+    model = unbroken(stage, recipe)
+    run_id = stage.queue(recipe, "dark")
+    slowest = 0.0
+    times = max(1, limits.kills // 20)
+    with Witness(stage.database) as witness:
+        for _ in range(times):
+            stage.start_app()
+            stage.start_worker()
+            stage.wait_for_status(run_id, "running", "finished")
+            time.sleep(chance.uniform(*MOMENTS))
+            stage.kill_everything()
+            witness.answer()
+            soundness(stage.database)
+            slowest = max(slowest, wait_for_truth(stage))
+            stage.start_worker()
+            _retry_failed(stage)
+        wait_until(lambda: _all_finished(stage), "the run is finished")
+        witness.answer()
+        witness.demand_all()
+    demand_same(stage.database, run_id, model)
+    return f"{times} times; stale after {slowest:.1f} s at most; the run ended as an unbroken one"
+
+
+def _keep_busy(stage: Stage, recipes: dict[str, Path], runs: dict[str, str]) -> None:
+    """Queue new runs, each recipe in its turn, until enough are not finished."""
+    going = [run for run in stage.runs() if run["status"] != "finished"]
+    for _ in range(WAITING - len(going)):
+        name = list(recipes)[len(runs) % len(recipes)]
+        runs[stage.queue(recipes[name], f"{name} {len(runs)}")] = name
+
+
+def _kill_one(stage: Stage, chance: random.Random) -> str:
+    """Kill one of the three kinds; which."""
+    victim = chance.choice(VICTIMS)
+    if victim == "trainer":
+        trainers = sorted(stage.trainers().items())
+        if trainers and kill(chance.choice(trainers)[1]):
+            return victim
+        victim = "worker"
+    child = stage.worker if victim == "worker" else stage.app
+    assert child is not None
+    child.kill()
+    child.wait()
+    return victim
+
+
+def _recover(stage: Stage) -> float:
+    """Statuses are true, then what died is started again; seconds until they were."""
+    if stage.worker is not None and stage.worker.poll() is not None:
+        stage.worker = None
+    if stage.app is not None and stage.app.poll() is not None:
+        stage.app = None
+    took = wait_for_truth(stage)
+    if stage.app is None:
+        stage.start_app()
+        wait_until(lambda: stage.app_runs() is not None, "the app answers again", PROMISED)
+    if stage.worker is None:
+        stage.start_worker()
+        late = "a living worker has every job"
+        wait_until(lambda: _is_looked_after(stage), late, PROMISED + SLACK)
+    _retry_failed(stage)
+    return took
+
+
+def _retry_failed(stage: Stage) -> None:
+    failed = [run["run_id"] for run in stage.runs() if run["status"] in ENDED_BADLY]
+    if failed:
+        stage.do("jobs", "retry", *failed, "--no-worker")
+
+
+def _is_looked_after(stage: Stage) -> bool:
+    """Whether the worker that lives is the one that all jobs are held by."""
+    told = stage.ask("jobs", "ls")
+    living = {one["worker"] for one in told["workers"]}
+    return bool(living) and all(
+        job["worker"] in living for job in told["jobs"] if job["state"] in GOING
+    )
+
+
+def _all_finished(stage: Stage) -> bool:
+    _retry_failed(stage)
+    return all(run["status"] == "finished" for run in stage.runs())
