@@ -20,7 +20,7 @@ def wait_for_truth(stage: Stage) -> float:
     """Wait until all statuses are true; the seconds it took."""
     began = time.monotonic()
     while True:
-        wrong = untrue(stage.runs(), stage)
+        wrong = untrue(stage.told(), stage)
         took = time.monotonic() - began
         if not wrong:
             return took
