@@ -33,7 +33,7 @@ QUIET = {
     "HF_HUB_OFFLINE": "1",
     "CUDA_VISIBLE_DEVICES": "",
 }
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that real work may take on a busy machine: starting torch, training to an end."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,18 +15,14 @@ from lab.store.recorder import StoreRecorder
 from lab.store.reserve import RESERVE_BYTES, Reserve
 from lab.store.runs import create_run
 from lab.store.store import Store
+from tests.small_disk import mounted
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A directory with room for 4 MiB."""
-    root = tmp_path / "disk"
-    root.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(root)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small disk, and not everywhere")
-    yield root
-    subprocess.run(["umount", "--lazy", str(root)], check=True)
+    with mounted(tmp_path / "disk", "4m") as root:
+        yield root
 
 
 def fill(root: Path) -> None:
