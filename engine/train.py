@@ -233,15 +233,20 @@ def _train(store: Store, run_id: str) -> int:
 
 def _begin(run: Run) -> Checkpoint | None:
     """What the run goes on from; what it will do again is taken out of the store."""
-    row = get_run(run.store, run.run_id)
-    recorded = {one.step for one in checkpoints(run.store, run.run_id)} | {row.parent_step}
-    checkpoint = newest_usable(run.checkpoints, recorded)
+    checkpoint = newest_usable(run.checkpoints, _recorded_checkpoints(run))
     start = checkpoint.step if checkpoint else 0
     _refuse_to_begin_again(run, start)
     if ranks.is_first():
         _attach_images(run)
         rewind_run(run.store, run.run_id, start)
     return checkpoint
+
+
+def _recorded_checkpoints(run: Run) -> set[int]:
+    """Steps whose past the store knows; that of a fork's parent is not its own."""
+    recorded = {one.step for one in checkpoints(run.store, run.run_id)}
+    forked_at = get_run(run.store, run.run_id).parent_step
+    return recorded if forked_at is None else recorded | {forked_at}
 
 
 @contextmanager

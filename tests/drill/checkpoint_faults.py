@@ -65,10 +65,13 @@ def damage_checkpoints(stage: Stage, chance: random.Random, _: Limits) -> str:
     model = unbroken(stage, recipe)
     run_id = stage.queue(recipe, "damaged")
     stage.start_worker(1)
-    stage.wait_for_step(run_id, 16)
+    moment = 0.0
     for damage in (cut_off, emptied, changed):
+        _wait_for_two_since(stage, run_id, moment)
+        moment = time.time()
         began_at = _resume_after(stage, run_id, damage, chance, newest_only=True)
         demand(began_at > 0, f"{damage.__name__}: the older checkpoint was not used")
+    _wait_for_two_since(stage, run_id, moment)
     began_at = _resume_after(stage, run_id, cut_off, chance, newest_only=False)
     demand(began_at == 0, "without any checkpoint the run begins again")
     stage.wait_for_status(run_id, "finished")
@@ -94,11 +97,20 @@ def changed(file: Path, chance: random.Random) -> None:
     file.write_bytes(content)
 
 
+def _wait_for_two_since(stage: Stage, run_id: str, moment: float) -> None:
+    """Until it has two whole checkpoints, the newer written after the moment."""
+
+    def are_there() -> bool:
+        files = stage.checkpoints(run_id)
+        return len(files) > 1 and files[-1].stat().st_mtime > moment
+
+    wait_until(are_there, f"run {run_id} saves two checkpoints")
+
+
 def _resume_after(
     stage: Stage, run_id: str, damage: Damage, chance: random.Random, *, newest_only: bool
 ) -> int:
     """Kill the trainer, damage its files, resume: the step from which it goes on."""
-    wait_until(lambda: len(stage.checkpoints(run_id)) > 1, "it has two checkpoints")
     trainer = stage.trainers().get(run_id)
     demand(trainer is not None and kill(trainer), f"run {run_id} ended too early")
     stage.wait_for_status(run_id, "failed")

@@ -13,7 +13,7 @@ from tests.drill.truth import PROMISED, SLACK, wait_for_truth
 
 JUMPS = (-3600, 0, -20, 86_400, 86_340, -86_400)
 """The clock's distance from the truth, one after the other, seconds."""
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
 
@@ -22,7 +22,7 @@ def set_the_clock(stage: Stage, chance: random.Random, _: Limits) -> str:
     clock = stage.root.parent / "clock"
     stage.environment = _faked(clock)
     _set(clock, 0)
-    recipe = write_recipes(stage.root.parent, steps=400, save_every=20)["sim"]
+    recipe = write_recipes(stage.root.parent, steps=800, save_every=40)["sim"]
     model = unbroken(stage, recipe)
     run_id = stage.queue(recipe, "timeless")
     stage.start_worker(1)

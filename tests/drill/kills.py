@@ -66,14 +66,13 @@ def kill_all_at_once(stage: Stage, chance: random.Random, limits: Limits) -> str
         for _ in range(times):
             stage.start_app()
             stage.start_worker()
-            stage.wait_for_status(run_id, "running", "finished")
+            wait_until(lambda: _goes_on(stage, run_id), "the run goes on")
             time.sleep(chance.uniform(*MOMENTS))
             stage.kill_everything()
             witness.answer()
             soundness(stage.database)
             slowest = max(slowest, wait_for_truth(stage))
-            stage.start_worker()
-            _retry_failed(stage)
+        stage.start_worker()
         wait_until(lambda: _all_finished(stage), "the run is finished")
         witness.answer()
         witness.demand_all()
@@ -126,6 +125,11 @@ def _retry_failed(stage: Stage) -> None:
     failed = [run["run_id"] for run in stage.runs() if run["status"] in ENDED_BADLY]
     if failed:
         stage.do("jobs", "retry", *failed, "--no-worker")
+
+
+def _goes_on(stage: Stage, run_id: str) -> bool:
+    _retry_failed(stage)
+    return stage.run(run_id)["status"] in ("running", "finished")
 
 
 def _is_looked_after(stage: Stage) -> bool:

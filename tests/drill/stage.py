@@ -215,7 +215,9 @@ class Stage:
             )
 
     def _surroundings(self) -> dict[str, Any]:
-        as_user = {} if self.user is None else {"user": self.user, "extra_groups": []}
+        as_user = (
+            {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
+        )
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **QUIET, **self.environment}
         return {"cwd": CHECKOUT, "env": environment, **as_user}
 
