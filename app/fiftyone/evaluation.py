@@ -7,13 +7,12 @@ images; what it would have written is in the dataset already, and this says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
-from typing import Any
 
 from fiftyone.utils.eval.coco import COCOEvaluation, COCOEvaluationConfig
 from fiftyone.utils.eval.detection import DetectionResults
 
 from app.fiftyone.dataset import Dataset
+from app.fiftyone.numbers import columns
 from app.fiftyone.request import GROUND_TRUTH, LabelField
 
 MIN_IOU = 0.5
@@ -56,12 +55,3 @@ def rows(dataset: Dataset, field: LabelField) -> list[Row]:
         if verdict == "fn" and partner is None
     ]
     return found + missed
-
-
-def columns(dataset: Dataset, field: str, names: Sequence[str]) -> dict[str, list[Any]]:
-    """(N,) values of all labels of a field, by attribute."""
-    values = dataset.values([f"{field}.detections.{name}" for name in names])
-    return {
-        name: list(chain.from_iterable(of_image or () for of_image in one))
-        for name, one in zip(names, values, strict=True)
-    }

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from app.axes import Axes
 from app.fiftyone.request import GROUND_TRUTH, LabelField
 from lab.datasets.records import ErrorKind
 
@@ -115,20 +114,18 @@ def confusion_view(field: str, predicted: str, true: str | None) -> ViewPlan:
 
 
 def moving_views(
-    field: str, axes: Axes, x: float, y: float, min_area: float, coupled: float | None = None
+    field: str, bars: Mapping[str, float], min_area: float
 ) -> tuple[ViewPlan, ViewPlan]:
     """What would be kept that is not, and what is kept that would not be.
 
     Args:
-        x, y: thresholds on the two scores of `axes`; a score on its threshold is let in.
+        bars: thresholds by score; a score on its threshold is let in.
         min_area: masks of this many pixels or fewer are never kept.
-        coupled: a threshold on the product in place of both.
     """
-    bars = {"score": coupled} if coupled is not None else {axes.x: x, axes.y: y}
-    bars = {name: float(np.float32(bar)) for name, bar in bars.items()}  # as labels are recorded
     words = " and ".join(f"{name} ≥ {bar:.4g}" for name, bar in bars.items())
-    passes = tuple(Condition(name, "at least", bar) for name, bar in bars.items())
-    fails = tuple(Condition(name, "below", bar) for name, bar in bars.items())
+    recorded = {name: float(np.float32(bar)) for name, bar in bars.items()}  # as labels are
+    passes = tuple(Condition(name, "at least", bar) for name, bar in recorded.items())
+    fails = tuple(Condition(name, "below", bar) for name, bar in recorded.items())
     large = Condition("area", "at least", min_area + 1)
     return (
         ViewPlan(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from app.axes import Axes
 from app.fiftyone.request import LabelField
 from app.fiftyone.views import chosen, confusion_view, kind_view, moving_views, standing_views
 from lab.datasets.records import ErrorKind
@@ -16,6 +15,10 @@ def label(**changes: object) -> dict[str, object]:
         **{"class_quality": 0.75, "mask_quality": 0.5, "score": 0.375},
         **changes,
     }
+
+
+def bars(class_quality: float, mask_quality: float) -> dict[str, float]:
+    return {"class_quality": class_quality, "mask_quality": mask_quality}
 
 
 def test_a_view_of_a_kind_holds_the_kept_labels_of_that_kind():
@@ -33,7 +36,7 @@ def test_a_view_of_everything_of_a_kind_holds_the_dropped_ones_too():
 
 
 def test_a_label_on_the_new_threshold_enters():
-    enters, leaves = moving_views("latest", Axes(), 0.75, 0.5, min_area=5)
+    enters, leaves = moving_views("latest", bars(0.75, 0.5), min_area=5)
     dropped = label(kept=False)
 
     assert chosen(enters, dropped)
@@ -43,14 +46,14 @@ def test_a_label_on_the_new_threshold_enters():
 
 
 def test_a_mask_that_is_too_small_never_enters():
-    enters, _ = moving_views("latest", Axes(), 0.0, 0.0, min_area=100)
+    enters, _ = moving_views("latest", bars(0.0, 0.0), min_area=100)
 
     assert not chosen(enters, label(kept=False, area=100.0))
     assert chosen(enters, label(kept=False, area=101.0))
 
 
 def test_a_coupled_threshold_stands_in_for_both():
-    enters, leaves = moving_views("latest", Axes(), 0.9, 0.9, min_area=0, coupled=0.375)
+    enters, leaves = moving_views("latest", {"score": 0.375}, min_area=0)
 
     assert chosen(enters, label(kept=False))
     assert not chosen(leaves, label())
@@ -58,7 +61,7 @@ def test_a_coupled_threshold_stands_in_for_both():
 
 def test_thresholds_are_compared_as_labels_are_recorded():
     """0.7 in 32 bits is a little less than 0.7: a label recorded with it is on the threshold."""
-    enters, _ = moving_views("latest", Axes(), 0.7, 0.0, min_area=0)
+    enters, _ = moving_views("latest", bars(0.7, 0.0), min_area=0)
 
     assert chosen(enters, label(kept=False, class_quality=0.699999988079071))
 

@@ -1,0 +1,60 @@
+"""Our plugin, as FiftyOne finds and runs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.fiftyone.database import Address
+from app.fiftyone.request import build_request
+from lab.store.queries import events, get_run
+from lab.store.store import Store
+from tests.app.commands.conftest import record_by_hand
+
+pytestmark = pytest.mark.fiftyone
+
+
+@pytest.fixture
+def run_id(store: Store) -> str:
+    """A finished run with thresholds at 0.8 and a checkpoint at step 10."""
+    return record_by_hand(store)
+
+
+@pytest.fixture
+def dataset(store: Store, run_id: str, mongo: Address) -> Any:
+    from app.fiftyone.showing import show
+
+    return show(store, build_request(store.root, get_run(store, run_id)))[1]
+
+
+def run_operator(name: str, dataset: Any, params: dict[str, Any], **more: Any) -> Any:
+    import fiftyone.operators as foo
+
+    context = {"dataset": dataset, "params": params, **more}
+    return foo.execute_operator(f"@seglab/errors/{name}", context).result
+
+
+def test_the_button_forks_with_the_thresholds_of_its_form(store: Store, run_id: str, dataset: Any):
+    params = {"class_quality": 0.6, "mask_quality": 0.7, "how": "fork", "worker": False}
+
+    told = run_operator("relaunch", dataset, params)
+
+    child = get_run(store, told["run_id"])
+    assert child.config["method"]["class_threshold"] == 0.6
+    assert child.config["method"]["mask_threshold"] == 0.7
+    assert (child.parent_run_id, child.parent_step) == (run_id, 10)
+
+
+def test_a_selection_comes_back_as_labels_of_the_run(store: Store, run_id: str, dataset: Any):
+    label = dataset.first().latest.detections[0]
+    selected = {"label_id": label.id, "sample_id": dataset.first().id, "field": "latest"}
+
+    run_operator("send_selection", dataset, {"name": "odd cats"}, selected_labels=[selected])
+
+    (event,) = [one for one in events(store, run_id) if one.kind == "selection"]
+    assert event.payload["label_ids"] == [label.label_id]
+
+
+def test_refreshing_a_run_without_news_writes_nothing(dataset: Any):
+    assert run_operator("refresh", dataset, {})["written"] == {"latest": 0}
