@@ -100,11 +100,13 @@ def carry_out(store: Store, plan: Plan) -> None:
 
 def find_leftovers(store: Store, now: float) -> Iterator[Leftover]:
     """Directories of no run, unfinished datasets, temporary files: untouched for an hour."""
-    known = {run.run_id for run in list_runs(store)}
+    runs = list_runs(store)
+    known = {run.run_id for run in runs}
+    at_rest = [run.run_id for run in runs if run.status in AT_REST]
     places = (
         *((path, "directory of no run") for path in _inside(store.root / "runs", "*", known)),
         *((path, "unfinished dataset") for path in _inside(store.root / "datasets", ".*-*")),
-        *((path, "temporary file") for run in known for path in _temporary(store, run)),
+        *((path, "temporary file") for run in at_rest for path in _temporary(store, run)),
         *((path, "temporary file") for path in _inside(store.root, ".*.tmp")),
     )
     for path, what in places:

@@ -176,6 +176,14 @@ def test_what_somebody_may_still_be_writing_is_no_leftover(store: Store):
     assert list(find_leftovers(store, (path / "new.txt").stat().st_mtime + 60)) == []
 
 
+def test_the_reserve_of_a_run_that_goes_on_is_no_leftover(store: Store):
+    run_id = record(store, steps=1)
+    claim_run(store, run_id)
+    reserve = make_temporary(store, run_id)
+
+    assert list(find_leftovers(store, reserve.stat().st_mtime + 7200)) == []
+
+
 def test_the_file_gets_smaller_by_what_was_removed(store: Store):
     run_id = record(store, steps=60, count=40)
     masks = run_bytes(store, run_id).masks
