@@ -45,6 +45,7 @@ NUMBERS = (
     "semantic_score",
     "instance_score",
     "target_iou",
+    "single_iou",
 )
 
 

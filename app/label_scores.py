@@ -57,6 +57,11 @@ SCORES = (
     LabelScore("weight", "loss weight", "What the label weighs in the loss; 0 = taught nothing"),
     LabelScore("true_iou", "true IoU", "Overlap with the true object that decided its kind"),
     LabelScore("target_iou", "true IoU", "Overlap with the hidden mask of its own object"),
+    LabelScore(
+        "single_iou",
+        "single true IoU",
+        "The same of the best candidate's mask alone: what there would be without fusing",
+    ),
 )
 BY_NAME = {score.name: score for score in SCORES}
 

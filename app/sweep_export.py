@@ -43,8 +43,11 @@ def cells(line: SweepLine) -> list[str]:
 
 
 def mask_headings(lines: Sequence[SweepLine]) -> list[str]:
-    """Of a second table, on masks made from boxes: one column for each score that any run has."""
-    return ["run", "masks", "true IoU", *(f"rho {name}" for name in score_names(lines))]
+    """Of a second table, on masks made from boxes: one column for each score that any run has.
+
+    "single" is the true IoU that there would be without fusing.
+    """
+    return ["run", "masks", "true IoU", "single", *(f"rho {name}" for name in score_names(lines))]
 
 
 def mask_rows(lines: Sequence[SweepLine]) -> list[list[str]]:
@@ -56,6 +59,7 @@ def mask_rows(lines: Sequence[SweepLine]) -> list[list[str]]:
             " ".join(filter(None, (line.entry, describe_point(line.point)))),
             in_words(line.masks, digits=0),
             in_words(line.true_iou, digits=3),
+            in_words(line.single_iou, digits=3),
             *(in_words(line.rankings.get(name, unknown), digits=2) for name in names),
         ]
         for line in lines
@@ -119,6 +123,7 @@ def numbers(line: SweepLine, names: Sequence[str] = ()) -> dict[str, Any]:
     }
     if names:
         spreads |= {"masks": line.masks, "true_iou": line.true_iou}
+        spreads |= {"single_iou": line.single_iou}
         spreads |= {f"rho_{name}": line.rankings.get(name, spread(())) for name in names}
     known = {"run": line.entry, **dict(line.point), "seeds": len(line.seeds)}
     return known | _columns(spreads)

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field, replace
 from app.scores import last_evaluation
 from app.sweep import Shelf
 from app.sweep_plan import PlannedRun
-from lab.analysis.mask_quality import judged_masks, mean_true_iou, rank_correlations
+from lab.analysis.mask_quality import (
+    fusion_gain,
+    judged_masks,
+    mean_true_iou,
+    rank_correlations,
+)
 from lab.analysis.quality import ratio
 from lab.analysis.spread import Spread, paired_difference, spread
 from lab.analysis.what_if import JUDGED
@@ -47,6 +52,8 @@ class RunResult:
     """Masks made from boxes that were recorded in the last quarter; NaN = it makes none."""
     true_iou: float = NAN
     """Their mean IoU with the hidden masks."""
+    single_iou: float = NAN
+    """The same of the best candidates' masks alone, where several were fused; NaN = none were."""
     rankings: Mapping[str, float] = field(default_factory=dict)
     """Spearman's rho of each of their scores with that IoU."""
 
@@ -70,6 +77,7 @@ class SweepLine:
     mix: Mapping[ErrorKind, Spread]
     masks: Spread
     true_iou: Spread
+    single_iou: Spread
     rankings: Mapping[str, Spread]
     """Scores that no run of the line has are absent."""
     seconds: Spread
@@ -144,6 +152,7 @@ def _line(
         mix={kind: spread(one.mix.get(kind, NAN) for one in mine.values()) for kind in JUDGED},
         masks=spread(one.masks for one in mine.values()),
         true_iou=spread(one.true_iou for one in mine.values()),
+        single_iou=spread(one.single_iou for one in mine.values()),
         rankings=_rankings(list(mine.values())),
         seconds=spread(one.seconds for one in mine.values()),
     )
@@ -189,5 +198,6 @@ def _with_masks(store: Store, bare: RunResult, row: RunRow) -> RunResult:
         bare,
         masks=len(masks),
         true_iou=mean_true_iou(masks),
+        single_iou=fusion_gain(masks).single,
         rankings=rank_correlations(masks),
     )

@@ -52,6 +52,8 @@ class Detached:
     so that float32 holds them exactly. One tensor, so that one copy moves it."""
     masks: Tensor
     """(N, h, w) bool, the part of the view that shows the image."""
+    singles: Tensor | None
+    """(N, h, w) bool, of fused masks: those of the best candidate alone."""
     annotation_ids: tuple[int, ...]
     """Of the image's targets, which the column `box.targets` counts through."""
     arrived: torch.cuda.Event | None
@@ -112,16 +114,15 @@ def encode_masks(masks: BoolArray) -> tuple[Rle, ...]:
 def _detach(found: Candidates, arrived: torch.cuda.Event | None) -> Detached:
     columns = _columns(found)
     numbers = torch.stack([column.float() for column in columns.values()])
-    masks = _foreground(_enlarged(found), found.geometry)
-    if found.confines is not None:
-        masks = masks & fill_boxes(found.confines, masks.shape[1], masks.shape[2])
+    singles = found.single_logits
     return Detached(
         image_id=found.image_id,
         source=found.source,
         geometry=found.geometry,
         names=tuple(columns),
         numbers=_to_host(numbers),
-        masks=_to_host(masks),
+        masks=_to_host(_masks(found.predictions.mask_logits, found)),
+        singles=None if singles is None else _to_host(_masks(singles, found)),
         annotation_ids=found.annotation_ids,
         arrived=arrived,
     )
@@ -153,9 +154,16 @@ def _columns(found: Candidates) -> dict[str, Tensor]:
     }
 
 
-def _enlarged(found: Candidates) -> Tensor:
-    """The mask logits at the size of the view."""
-    logits, stride = found.predictions.mask_logits, found.mask_stride
+def _masks(logits: Tensor, found: Candidates) -> Tensor:
+    """The masks of these logits in the part of the view that shows the image: (N, h, w) bool."""
+    masks = _foreground(_enlarged(logits, found.mask_stride), found.geometry)
+    if found.confines is None:
+        return masks
+    return masks & fill_boxes(found.confines, masks.shape[1], masks.shape[2])
+
+
+def _enlarged(logits: Tensor, stride: int) -> Tensor:
+    """Mask logits at the size of the view."""
     if stride == 1:
         return logits
     if len(logits) == 0:
@@ -189,7 +197,9 @@ def _encode_view(found: Detached, min_class_quality: float) -> PseudoLabels:
     recorded = column["class_quality"] >= min_class_quality
     column = {name: values[recorded] for name, values in column.items()}
     boxes = np.stack([column[edge] for edge in ("x1", "y1", "x2", "y2")], axis=1)
-    masks = encode_masks(masks_to_image(found.masks.numpy()[recorded], found.geometry))
+    masks = _in_image(found.masks, recorded, found.geometry)
+    singles = found.singles
+    single_masks = None if singles is None else _in_image(singles, recorded, found.geometry)
     whole = shows_everything(found.geometry)
     return PseudoLabels(
         image_id=found.image_id,
@@ -212,12 +222,20 @@ def _encode_view(found: Detached, min_class_quality: float) -> PseudoLabels:
         uncertainty=column["uncertainty"],
         weights=column["weights"],
         visible=None if whole else visible_box(found.geometry),
-        box_scores=_box_scores(column, found.annotation_ids),
+        box_scores=_box_scores(column, found.annotation_ids, single_masks),
     )
 
 
+def _in_image(
+    masks: Tensor, recorded: NDArray[np.bool_], geometry: ViewGeometry
+) -> tuple[Rle, ...]:
+    return encode_masks(masks_to_image(masks.numpy()[recorded], geometry))
+
+
 def _box_scores(
-    column: dict[str, NDArray[np.float32]], annotation_ids: Sequence[int]
+    column: dict[str, NDArray[np.float32]],
+    annotation_ids: Sequence[int],
+    singles: tuple[Rle, ...] | None,
 ) -> BoxScores | None:
     own = {
         name.removeprefix(BOX_PREFIX): values
@@ -227,7 +245,8 @@ def _box_scores(
     if not own:
         return None
     targets = own.pop("targets").astype(np.int64)
-    return BoxScores(target_ids=np.array(annotation_ids, np.int64)[targets], **own)
+    ids = np.array(annotation_ids, np.int64)[targets]
+    return BoxScores(target_ids=ids, **own, single_masks=singles)
 
 
 def _areas(masks: Sequence[Rle]) -> FloatArray:

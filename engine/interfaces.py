@@ -132,6 +132,8 @@ class Candidates:
     """(N, 4) XYXY: a mask ends at this box; None = at the edge of the image."""
     mask_stride: int = 1
     """Pixels per cell of `predictions.mask_logits`: they are enlarged only where recorded."""
+    single_logits: Tensor | None = None
+    """(N, h, w) like the mask logits, of fused masks: those of the best candidate alone."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def box_scores(
     *,
     target_ids: NDArray[np.int64] | None = None,
     target_ious: NDArray[np.float32] | None = None,
+    single_ious: NDArray[np.float32] | None = None,
     seed: int = 0,
 ) -> BoxScores:
     """Scores as a method has them that ranks boxes and pixels; those of depth and maps are NaN."""
@@ -116,6 +117,7 @@ def box_scores(
         semantic_score=unknown,
         instance_score=unknown,
         target_ious=target_ious,
+        single_ious=single_ious,
     )
 
 

@@ -59,8 +59,9 @@ def errors(
 ) -> None:
     """Break RUN's pseudo-labels down into Cor, Loc, Sim, Oth and BG, kept ones and all.
 
-    Where masks were made from boxes also: how well they fit the hidden masks over time, and how
-    well each score ranks them by that (Spearman's rho: 1 = as the truth does, 0 = not at all).
+    Where masks were made from boxes also: how well they fit the hidden masks over time (single =
+    what the best candidate alone would have given, where several were fused), and how well each
+    score ranks them by that (Spearman's rho: 1 = as the truth does, 0 = not at all).
     """
     check_window(first, last)
     chosen = LabelFilter(first_step=first, last_step=last)

@@ -15,7 +15,7 @@ The paper's argument, and where each part of it is below:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -157,8 +157,11 @@ class BoxSeg:
         )
         logits, inside = made.masks.logit(eps=1e-6), made.masks > 0
         weights, stride = weights_of(made.quality, self.config), self.teacher.mask_stride
-        standing = found[made.best]
-        return box_labels(batch, image, standing, logits, inside, scores, weights, stride=stride)
+        best = found[made.best]
+        labels = box_labels(batch, image, best, logits, inside, scores, weights, stride=stride)
+        if not fuses_masks(self.config):
+            return labels
+        return replace(labels, single_logits=made.single.logit(eps=1e-6))
 
 
 def box_threshold(config: BoxSegConfig, step: int) -> float:
@@ -204,6 +207,11 @@ def candidate_counts(boxes: Tensor, view: ViewGeometry, config: BoxSegConfig) ->
     areas = sides.prod(dim=1) / (view.scale_x * view.scale_y)
     limits = config.small_area, config.large_area
     return adaptive_count(areas, least, config.num_candidates, *limits)
+
+
+def fuses_masks(config: BoxSegConfig) -> bool:
+    """Whether a mask can be made of several."""
+    return config.qmf and config.ranking == "bqr"
 
 
 def fuse(

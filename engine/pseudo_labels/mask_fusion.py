@@ -21,6 +21,8 @@ class Fused(TensorTable):
 
     masks: Tensor
     """(N, h, w) probabilities, 0 outside the box."""
+    single: Tensor
+    """(N, h, w) what they would be without fusion: the mask of the best candidate."""
     best: Tensor
     """(N,) the proposal of the best candidate; meaningless where none counts."""
     effective: Tensor
@@ -50,11 +52,20 @@ def fuse_ranked(
     owners = counted.nonzero()[:, 0]
     quality = box_quality(ranked.scores, ranked.ious, box_threshold)
     weights = fusion_weights(quality)[counted]
-    masks = fuse_masks(probs * inside[owners], weights, owners, len(ranked))
+    probs = probs * inside[owners]
+    masks = fuse_masks(probs, weights, owners, len(ranked))
     box_score = mean_box_score(ranked.scores, box_threshold)
     sureness = pixel_score(masks, inside, pixel_threshold)
     score = mask_score(box_score, sureness)
-    return Fused(masks, _best(ranked, quality), counted.sum(dim=1), box_score, sureness, score)
+    return Fused(
+        masks=masks,
+        single=best_masks(probs, counted, quality),
+        best=_best(ranked, quality),
+        effective=counted.sum(dim=1),
+        box_score=box_score,
+        pixel_score=sureness,
+        quality=score,
+    )
 
 
 def vote_ranked(ranked: Ranked, probs: Tensor, inside: Tensor, box_threshold: float) -> Fused:
@@ -64,9 +75,11 @@ def vote_ranked(ranked: Ranked, probs: Tensor, inside: Tensor, box_threshold: fl
     probs = probs * inside[owners]
     masks = count_votes(probs, owners, len(ranked))
     score = score_by_voters(probs, ranked.scores[counted], owners, masks > 0.5)
+    quality = box_quality(ranked.scores, ranked.ious, box_threshold)
     return Fused(
         masks=masks,
-        best=_best(ranked, box_quality(ranked.scores, ranked.ious, box_threshold)),
+        single=(best_masks(probs, counted, quality) > 0.5).to(probs.dtype),
+        best=_best(ranked, quality),
         effective=counted.sum(dim=1),
         box_score=mean_box_score(ranked.scores, box_threshold),
         pixel_score=torch.full_like(score, torch.nan),
@@ -100,6 +113,24 @@ def fuse_masks(probs: Tensor, weights: Tensor, owners: Tensor, num_objects: int)
     """
     fused = probs.new_zeros(num_objects, *probs.shape[1:])
     return fused.index_add(0, owners, weights[:, None, None] * probs)
+
+
+def best_masks(probs: Tensor, counted: Tensor, quality: Tensor) -> Tensor:
+    """The mask of each object's best candidate, as one takes it who does not fuse.
+
+    Args:
+        probs: (E, h, w) mask probabilities of the candidates that count, object by object.
+        counted: (N, K) bool, which those are.
+        quality: (N, K) box quality: of equal ones the first is the best.
+
+    Returns:
+        (N, h, w); zeros for an object without a mask.
+    """
+    if len(probs) == 0:
+        return probs.new_zeros(len(counted), *probs.shape[1:])
+    best = quality.argmax(dim=1, keepdim=True)
+    places = (counted.flatten().cumsum(dim=0) - 1).view_as(counted).gather(1, best)[:, 0]
+    return probs[places.clamp(min=0)] * counted.gather(1, best)[:, :, None]
 
 
 def mask_score(box_score: Tensor, pixel_score: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from lab.datasets.records import (
     BoxScores,
     Dataset,
     ErrorKind,
+    FloatArray,
     ImageRecord,
     IntArray,
     PseudoLabels,
@@ -111,21 +112,39 @@ def judged(labels: PseudoLabels, truth: ImageTruth, supercategory: IntArray) -> 
 def _without_truth(scores: BoxScores | None) -> BoxScores | None:
     if scores is None:
         return None
-    return replace(scores, target_ious=np.full(len(scores.target_ids), np.nan, np.float32))
+    unknown = np.full(len(scores.target_ids), np.nan, np.float32)
+    return replace(scores, target_ious=unknown, single_masks=None, single_ious=None)
 
 
 def _with_own_truth(
     scores: BoxScores | None, ious: Float64Array, truth: ImageTruth
 ) -> BoxScores | None:
-    """The IoU of each mask with the truth it was made for; NaN where the view does not show it."""
+    """How each mask, and the single one in its place, fits the truth that it was made for.
+
+    The masks of single candidates are let go: nobody asks for them later.
+    """
     if scores is None:
         return None
+    singles = scores.single_masks
+    of_singles = None if singles is None else mask_ious(singles, truth.masks, truth.is_crowd)
+    return replace(
+        scores,
+        target_ious=_own_ious(ious, scores.target_ids, truth),
+        single_masks=None,
+        single_ious=(
+            None if of_singles is None else _own_ious(of_singles, scores.target_ids, truth)
+        ),
+    )
+
+
+def _own_ious(ious: Float64Array, target_ids: IntArray, truth: ImageTruth) -> FloatArray:
+    """(N,) of the (N, T) IoUs those with each mask's own truth; NaN where the view shows none."""
     place = {int(one): index for index, one in enumerate(truth.ids)}
     own = [
         ious[row, place[one]] if one in place else np.nan
-        for row, one in enumerate(scores.target_ids.tolist())
+        for row, one in enumerate(target_ids.tolist())
     ]
-    return replace(scores, target_ious=np.array(own, np.float32))
+    return np.array(own, np.float32)
 
 
 def _taken_by_kept(ious: Float64Array, labels: PseudoLabels, truth: ImageTruth) -> IntArray:

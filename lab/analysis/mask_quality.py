@@ -2,7 +2,8 @@
 
 A mask made from a box nearly always overlaps its object enough to be Cor; how well it fits is a
 question of IoU. So such runs are told apart by the mean true IoU of their masks, and their scores
-by how well they rank masks by true IoU.
+by how well they rank masks by true IoU. What fusing several masks into one gained is the difference
+to the one that there would be without it.
 """
 
 from __future__ import annotations
@@ -38,9 +39,34 @@ class JudgedMasks:
     box, with the object that decided its kind. NaN where that is not known."""
     scores: Mapping[str, FloatArray]
     """By name of QUALITIES; those that no label here has are absent."""
+    single_ious: FloatArray
+    """Of fused masks: the true IoU of the best candidate's mask alone; else NaN."""
 
     def __len__(self) -> int:
         return len(self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class FusionGain:
+    """Fused masks beside those that their best candidates alone would have given, in pairs.
+
+    A mask with one candidate is in it, too: it is its own best, and gains nothing.
+    """
+
+    masks: int
+    """Fused masks whose truth is known. All else is NaN without any."""
+    fused: float
+    """Their mean true IoU,"""
+    single: float
+    """... that of the best candidates' masks,"""
+    gain: float
+    """... and the mean difference."""
+    standard_error: float
+    """Of the mean difference, as if the masks were independent; NaN below two."""
+    better: float
+    """Share of the masks that fusing made better,"""
+    worse: float
+    """... and worse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +78,7 @@ class Period:
     masks: int
     mean_true_iou: float
     correlations: Mapping[str, float]
+    fusion: FusionGain
 
 
 def judged_masks(
@@ -64,11 +91,10 @@ def judged_masks(
 ) -> JudgedMasks:
     """The pseudo masks of a run in steps first..last (None = no bound): kept, dropped or all."""
     wanted = LabelFilter(first_step=first_step, last_step=last_step, kept=kept)
-    columns = label_columns(
-        store, run_id, wanted, ("step", "target_id", "target_iou", "true_iou", *QUALITIES)
-    )
+    ious = ("target_iou", "true_iou", "single_iou")
+    columns = label_columns(store, run_id, wanted, ("step", "target_id", *ious, *QUALITIES))
     present = {name: columns[name] for name in QUALITIES if not np.isnan(columns[name]).all()}
-    return JudgedMasks(columns["step"], own_true_ious(columns), present)
+    return JudgedMasks(columns["step"], own_true_ious(columns), present, columns["single_iou"])
 
 
 def own_true_ious(columns: Mapping[str, NDArray[Any]]) -> FloatArray:
@@ -80,6 +106,27 @@ def mean_true_iou(masks: JudgedMasks) -> float:
     """Mean over the masks whose truth is known, in [0, 1]; NaN without any."""
     known = masks.true_ious[~np.isnan(masks.true_ious)]
     return float(known.mean(dtype=np.float64)) if len(known) else float("nan")
+
+
+def fusion_gain(masks: JudgedMasks) -> FusionGain:
+    """What fusing gained over the masks of which both true IoUs are known."""
+    known = ~(np.isnan(masks.true_ious) | np.isnan(masks.single_ious))
+    count = int(known.sum())
+    if count == 0:
+        return FusionGain(0, *[float("nan")] * 6)
+    fused, single = (
+        ious[known].astype(np.float64) for ious in (masks.true_ious, masks.single_ious)
+    )
+    gain = fused - single
+    return FusionGain(
+        masks=count,
+        fused=float(fused.mean()),
+        single=float(single.mean()),
+        gain=float(gain.mean()),
+        standard_error=float(gain.std(ddof=1) / count**0.5) if count > 1 else float("nan"),
+        better=float((gain > 0).mean()),
+        worse=float((gain < 0).mean()),
+    )
 
 
 def rank_correlations(masks: JudgedMasks) -> dict[str, float]:
@@ -100,5 +147,8 @@ def periods(masks: JudgedMasks, most: int = 6) -> list[Period]:
 def _period(masks: JudgedMasks, first: int, last: int) -> Period:
     inside = (masks.steps >= first) & (masks.steps <= last)
     scores = {name: score[inside] for name, score in masks.scores.items()}
-    part = JudgedMasks(masks.steps[inside], masks.true_ious[inside], scores)
-    return Period(first, last, len(part), mean_true_iou(part), rank_correlations(part))
+    part = JudgedMasks(
+        masks.steps[inside], masks.true_ious[inside], scores, masks.single_ious[inside]
+    )
+    correlations, fusion = rank_correlations(part), fusion_gain(part)
+    return Period(first, last, len(part), mean_true_iou(part), correlations, fusion)

@@ -147,6 +147,11 @@ class BoxScores:
     """Mean of the instance map inside the mask."""
     target_ious: FloatArray | None = None
     """Mask IoU with the hidden truth of that very annotation; None until judged."""
+    single_masks: tuple[Rle, ...] | None = None
+    """N masks in the image frame, where several were fused: what the best candidate alone would
+    have given. To be judged, never stored; None = nothing was fused."""
+    single_ious: FloatArray | None = None
+    """IoU of these with the same truth; None until judged, and where nothing was fused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,5 +53,10 @@ def add_box_scores(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE label_sets ADD COLUMN packed_boxes BLOB")
 
 
-MIGRATIONS: tuple[Migration, ...] = (add_queue, add_box_scores)
+def add_single_iou(connection: Connection) -> None:
+    """3 -> 4: what fusing masks gained. `packed_boxes` that were written before stay short."""
+    connection.exec_driver_sql("ALTER TABLE labels ADD COLUMN single_iou FLOAT")
+
+
+MIGRATIONS: tuple[Migration, ...] = (add_queue, add_box_scores, add_single_iou)
 """MIGRATIONS[i] turns version i + 1 into i + 2."""

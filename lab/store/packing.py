@@ -51,9 +51,13 @@ PACKED_BOX = np.dtype(
         ("semantic_score", "<f4"),
         ("instance_score", "<f4"),
         ("target_iou", "<f4"),
+        ("single_iou", "<f4"),
     ]
 )
-"""How one mask was made of a box, 48 bytes; only labels of box-supervised runs have it."""
+"""How one mask was made of a box, 52 bytes; only labels of box-supervised runs have it."""
+
+PACKED_BOX_3 = np.dtype([(name, PACKED_BOX[name]) for name in (PACKED_BOX.names or ())[:11]])
+"""The same as schema version 3 wrote it: bytes in a store stay what they are."""
 
 PACKED_COLUMNS = PACKED.names or ()
 BOX_COLUMNS = PACKED_BOX.names or ()
@@ -93,7 +97,8 @@ def pack_boxes(labels: PseudoLabels) -> NDArray[np.void] | None:
     packed = np.empty(len(labels), PACKED_BOX)
     packed["target_id"] = scores.target_ids
     packed["target_iou"] = np.nan if scores.target_ious is None else scores.target_ious
-    for name in BOX_COLUMNS[1:-1]:
+    packed["single_iou"] = np.nan if scores.single_ious is None else scores.single_ious
+    for name in BOX_COLUMNS[1:-2]:
         packed[name] = getattr(scores, name)
     return packed
 
@@ -101,20 +106,22 @@ def pack_boxes(labels: PseudoLabels) -> NDArray[np.void] | None:
 def unpack_boxes(packed: Sequence[bytes | None], sizes: Sequence[int]) -> NDArray[np.void]:
     """The box records of many label sets; id -1 and NaN for sets that have none.
 
-    A run has them for all of its labels, or for none: then this takes no time.
+    Sets that were packed by an older schema have NaN in what it did not know. A run has them for
+    all of its labels and in one form, or for none: then this takes no time.
     """
     present = [one for one in packed if one is not None]
-    if len(present) == len(packed):
+    if sum(map(len, present)) == PACKED_BOX.itemsize * sum(sizes):
         return np.frombuffer(b"".join(present), PACKED_BOX)
-    unknown = np.array((-1, *[np.nan] * (len(BOX_COLUMNS) - 1)), PACKED_BOX)
-    if not present:
-        return np.full(sum(sizes), unknown)
-    return np.concatenate(
-        [
-            np.full(size, unknown) if one is None else np.frombuffer(one, PACKED_BOX)
-            for one, size in zip(packed, sizes, strict=True)
-        ]
-    )
+    records = np.full(sum(sizes), np.array((-1, *[np.nan] * (len(BOX_COLUMNS) - 1)), PACKED_BOX))
+    lengths = np.array([0 if one is None else len(one) for one in packed])
+    for form in (PACKED_BOX, PACKED_BOX_3):
+        are_of_it = lengths == form.itemsize * np.array(sizes)
+        chosen = [one for one, is_of_it in zip(packed, are_of_it, strict=True) if is_of_it and one]
+        made = np.frombuffer(b"".join(chosen), form)
+        rows = np.repeat(are_of_it, sizes)
+        for name in form.names or ():
+            records[name][rows] = made[name]
+    return records
 
 
 def unpack(packed: Sequence[bytes]) -> NDArray[np.void]:

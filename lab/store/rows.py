@@ -173,6 +173,7 @@ class LabelRow:
     semantic_score: float
     instance_score: float
     target_iou: float
+    single_iou: float
 
 
 @dataclass(frozen=True, slots=True)

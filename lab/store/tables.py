@@ -232,6 +232,7 @@ labels = Table(
         for name in (
             *("num_candidates", "num_effective", "box_score", "pixel_score", "mask_score"),
             *("depth_score", "match_score", "semantic_score", "instance_score", "target_iou"),
+            "single_iou",
         )
     ),
     Index("labels_of_an_image", "run", "image_id", "step", "source", "position", unique=True),

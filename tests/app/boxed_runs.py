@@ -13,15 +13,24 @@ from lab.datasets.records import ImageRecord, LabelSource, PseudoLabels
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, create_run
 from lab.store.store import Store
-from tests.factories import box_scores, candidates, painted_dataset
+from tests.factories import box_scores, candidates, ellipse, painted_dataset, rle
 
 SIDE = 96
 
 
 def record_boxes(
-    store: Store, pictures: Path, *, steps: int = 8, name: str = "boxes", method: str = "boxseg"
+    store: Store,
+    pictures: Path,
+    *,
+    steps: int = 8,
+    name: str = "boxes",
+    method: str = "boxseg",
+    fused: bool = True,
 ) -> str:
-    """The run id of a run with a mask for every box of two images a step, all of them kept."""
+    """The run id of a run with a mask for every box of two images a step, all of them kept.
+
+    `fused`: it says of each what the best candidate alone would have given.
+    """
     train = painted_dataset(pictures, name, 6, SIDE, 11)
     config = {"name": name, "method": {"name": method}, "schedule": {"max_steps": steps}}
     run = create_run(store, parse_run_config(config))
@@ -31,9 +40,20 @@ def record_boxes(
         for step in range(steps):
             chosen = [train.images[(2 * step + k) % len(train.images)] for k in (0, 1)]
             recorder.scalars(step, {"loss/total": 1.0})
-            recorder.pseudo_labels(step, [masks_of(rng, image, step) for image in chosen])
+            made = [masks_of(rng, image, step) for image in chosen]
+            recorder.pseudo_labels(step, [with_singles(one) for one in made] if fused else made)
         recorder.finish("finished")
     return run
+
+
+def with_singles(labels: PseudoLabels) -> PseudoLabels:
+    """As if each mask were a fused one, and its best candidate reached a fifth less far."""
+    masks = []
+    for x1, y1, x2, y2 in labels.boxes.tolist():
+        masks.append(rle(ellipse(SIDE, (x1, y1, x2 - (x2 - x1) / 5, y2))))
+    scores = labels.box_scores
+    assert scores is not None
+    return replace(labels, box_scores=replace(scores, single_masks=tuple(masks)))
 
 
 def masks_of(rng: np.random.Generator, image: ImageRecord, seed: int) -> PseudoLabels:

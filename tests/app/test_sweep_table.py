@@ -148,7 +148,7 @@ def box_runs() -> list[SweepLine]:
     good, poor = {"mask_score": 0.5, "box_score": 0.1}, {"mask_score": 0.7, "box_score": nan}
     results = [
         result("boxinst", 0, 20.0),
-        result("boxteacher", 0, 21.0, masks=100, true_iou=0.7, rankings=good),
+        result("boxteacher", 0, 21.0, masks=100, true_iou=0.7, single_iou=0.625, rankings=good),
         result("boxteacher", 1, 23.0, masks=104, true_iou=0.8, rankings=poor),
         result("sim", 0, 22.0, masks=90, true_iou=0.75, rankings={"semantic_score": -0.25}),
     ]
@@ -163,6 +163,7 @@ def test_masks_made_from_boxes_have_a_table_of_their_own():
     assert [row["run"] for row in rows] == ["boxteacher", "sim"]
     assert rows[0]["masks"] == "102 ± 3"
     assert rows[0]["true IoU"] == "0.750 ± 0.071"
+    assert (rows[0]["single"], rows[1]["single"]) == ("0.625", "-")
     assert rows[0]["rho mask_score"] == "0.60 ± 0.14"
     assert rows[0]["rho box_score"] == "0.10"
     assert (rows[0]["rho semantic_score"], rows[1]["rho semantic_score"]) == ("-", "-0.25")
@@ -188,8 +189,9 @@ def test_both_tables_go_out():
 
     first, second = as_markdown(lines).split("\n\n")
     assert first.count("\n") == 4
-    assert second.startswith("| run | masks | true IoU | rho box_score | rho mask_score |")
+    assert second.startswith("| run | masks | true IoU | single | rho box_score |")
     rows = {row["run"]: row for row in csv.DictReader(io.StringIO(file.getvalue()))}
     assert float(rows["boxteacher"]["true_iou_mean"]) == pytest.approx(0.75)
+    assert float(rows["boxteacher"]["single_iou_mean"]) == 0.625
     assert float(rows["boxteacher"]["rho_mask_score_sd"]) == pytest.approx(0.02**0.5)
     assert rows["boxinst"]["true_iou_mean"] == rows["sim"]["rho_mask_score_mean"] == ""

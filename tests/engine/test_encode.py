@@ -229,6 +229,32 @@ def test_a_mask_of_coarse_cells_is_enlarged_and_ends_at_its_box():
     assert np.array_equal(decoded(label), expected)
 
 
+def test_a_single_mask_travels_beside_the_fused_one_in_the_same_frame():
+    """Enlarged, confined, flipped back and left out where its label is, exactly like that."""
+    fused, single = (
+        logits((0, 0, 2, 2), (0, 0, 4, 4), height=4, width=4),
+        logits((0, 1, 4, 3), (1, 0, 2, 2), height=4, width=4),
+    )
+    found = replace(
+        candidates(FLIPPED_CROP, fused),
+        mask_stride=2,
+        confines=torch.tensor([[1.0, 0.0, 7.0, 6.0], [0.0, 0.0, 3.0, 8.0]]),
+        box_scores=BoxScores.of(torch.tensor([0, 1])),
+        annotation_ids=(5, 6),
+        single_logits=single,
+    )
+    own = replace(
+        found, single_logits=None, predictions=replace(found.predictions, mask_logits=single)
+    )
+
+    (label,), (alone,) = encode([found], 0.0), encode([own], 0.0)
+    (first,) = encode([found], 0.8)
+
+    assert label.box_scores.single_masks == alone.masks != label.masks
+    assert alone.box_scores.single_masks is None
+    assert first.box_scores.single_masks == alone.masks[:1]
+
+
 def test_a_mask_made_of_a_box_names_the_annotation_and_ids_stay_exact():
     """Ids above 2^24 do not fit float32, in which the numbers travel."""
     scores = BoxScores.of(torch.tensor([1, 0]), mask_score=torch.tensor([0.25, 0.5]))

@@ -108,6 +108,27 @@ def test_errors_says_how_well_masks_fit_and_which_score_knows_it(
     assert found["rank_correlations"]["pixel_score"] > 0.3
     assert "masks made from boxes" in shown
     assert "rho of pixel score" in shown
+    assert "single = the best candidate's mask alone: fusing gained +0." in shown
+
+
+def test_errors_and_show_tell_what_fusing_gained(
+    store: Store, boxes: str, tmp_path: Path, capsys: Captured
+):
+    columns = label_columns(store, boxes, LabelFilter(), ["target_iou", "single_iou"])
+    gain = (columns["target_iou"] - columns["single_iou"]).astype(np.float64)
+    plain = record_boxes(store, tmp_path / "plain", name="plain", fused=False)
+
+    found = answer(capsys, store, "errors", boxes)["masks"]["fusion"]
+    none = answer(capsys, store, "errors", plain)["masks"]["fusion"]
+
+    assert found["masks"] == len(gain)
+    assert found["gain"] == pytest.approx(gain.mean())
+    assert found["standard_error"] == pytest.approx(gain.std(ddof=1) / len(gain) ** 0.5)
+    assert found["better"] == pytest.approx((gain > 0).mean())
+    assert (none["masks"], none["gain"]) == (0, None)
+    assert f"fusing gained {gain.mean():+.3f} ± " in text(capsys, store, "show", boxes)
+    assert "fusing" not in text(capsys, store, "show", plain)
+    assert "single" not in text(capsys, store, "errors", plain)
 
 
 def test_show_names_the_score_that_ranks_masks_best(store: Store, boxes: str, capsys: Captured):

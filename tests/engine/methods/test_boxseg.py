@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -197,6 +198,7 @@ def test_every_switch_trains(tmp_path: Path, variant: str):
             assert (scores.num_effective <= scores.num_candidates).all()
             assert (scores.num_effective >= 1).all()
             assert torch.equal(found.weights > 0, scores.mask_score > 0)
+            assert (found.single_logits is None) == (variant in ("bpma", "bqr"))
             if variant in ("bpma", "bqr"):
                 assert set(found.weights.tolist()) <= {0.0, 1.0}
                 assert scores.num_candidates.max() <= 1
@@ -214,7 +216,9 @@ def test_every_mask_is_told_with_what_it_was_made_of(tmp_path: Path):
     assert sum(len(labels) for _, labels in recorder.label_rows) > 0
     for _, labels in recorder.label_rows:
         scores = labels.box_scores
-        assert scores is not None
+        assert scores is not None and scores.single_masks is not None
+        for row in np.flatnonzero(scores.num_effective == 1).tolist():
+            assert scores.single_masks[row] == labels.masks[row]
         assert len(set(scores.target_ids.tolist())) == len(labels)
         for row, one in enumerate(scores.target_ids.tolist()):
             assert labels.labels[row] == boxes[one].label

@@ -87,6 +87,32 @@ def test_the_best_candidate_has_the_best_box_not_the_best_score_alone():
     assert found.best.tolist() == [1]
 
 
+def test_the_single_mask_is_the_best_candidates_inside_the_box():
+    """Object 0 has none that counts, 1 its second, 2 its first and third: the third is better."""
+    scores = torch.tensor([[0.4, 0.3, 0.2], [0.1, 0.8, 0.3], [0.7, 0.2, 0.9]])
+    probs = torch.tensor([[0.2, 0.9, 0.8, 0.7], [0.4, 0.4, 0.4, 0.4], [0.9, 0.3, 0.6, 0.8]])
+    inside = BOX.expand(3, 1, 4)
+    table = ranked(scores, torch.full((3, 3), 0.9))
+
+    paper = fuse_ranked(table, probs[:, None], inside, 0.5, 0.5)
+    votes = vote_ranked(table, probs[:, None], inside, 0.5)
+
+    close(paper.single, *(0.0, 0.0, 0.0, 0.0), *(0.2, 0.9, 0.8, 0.0), *(0.9, 0.3, 0.6, 0.0))
+    assert votes.single[:, 0].tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [1, 0, 1, 0]]
+    assert paper.best.tolist()[1:] == votes.best.tolist()[1:] == [1, 2]
+
+
+@given(arrays.arrays("float32", (1, 2, 3), elements=st.floats(0, 1, width=32)))
+def test_a_mask_of_one_candidate_is_its_single_mask(mask: object):
+    """To the bit: fusing nothing gains nothing."""
+    table = ranked(torch.tensor([[0.7, 0.2]]), torch.tensor([[0.6, 0.9]]))
+    inside = torch.ones(1, 2, 3, dtype=torch.bool)
+
+    found = fuse_ranked(table, torch.as_tensor(mask), inside, 0.5, 0.5)
+
+    assert torch.equal(found.single, found.masks)
+
+
 def test_the_authors_vote_of_the_worked_example():
     """G4 on the first three candidates: two of three hold cells 0 and 1."""
     owners = torch.zeros(3, dtype=torch.int64)
@@ -116,6 +142,7 @@ def test_an_object_whose_candidates_are_all_weak_has_no_mask(released: bool):
     )
 
     assert found.masks[0].max() == 0 < found.masks[1].min()
+    assert found.single[0].max() == 0 < found.single[1].min()
     assert found.quality[0] == found.box_score[0] == 0 < found.quality[1]
     assert found.effective.tolist() == [0, 1]
 
@@ -146,7 +173,7 @@ def test_without_objects_nothing_is_fused(released: bool):
         else fuse_ranked(table, probs, inside, 0.5, 0.5)
     )
 
-    assert found.masks.shape == (0, 2, 4)
+    assert found.masks.shape == found.single.shape == (0, 2, 4)
     assert len(found) == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab.analysis.judge import build_judge
 from lab.datasets.records import BoxScores, PseudoLabels
-from lab.store.packing import BOX_COLUMNS, pack_boxes, unpack_boxes
+from lab.store.packing import BOX_COLUMNS, PACKED_BOX_3, pack_boxes, unpack_boxes
 from lab.store.queries import (
     LABEL_COLUMNS,
     LabelFilter,
@@ -21,9 +21,10 @@ from lab.store.queries import (
 from lab.store.recorder import StoreRecorder
 from lab.store.store import Store
 from tests.factories import painted_dataset, pseudo_labels
-from tests.lab.store.old_stores import restore
+from tests.lab.store.old_stores import boxes_path_of, path_of, restore
 
-SCORES = tuple(f.name for f in fields(BoxScores) if f.name not in ("target_ids", "target_ious"))
+JUDGED = ("target_ids", "target_ious", "single_masks", "single_ious")
+SCORES = tuple(f.name for f in fields(BoxScores) if f.name not in JUDGED)
 
 
 def with_boxes(labels: PseudoLabels) -> PseudoLabels:
@@ -31,8 +32,9 @@ def with_boxes(labels: PseudoLabels) -> PseudoLabels:
     scores = {name: rng.random(len(labels)).astype(np.float32) for name in SCORES}
     scores["depth_score"] = np.full(len(labels), np.nan, np.float32)
     ids = 2**40 + np.arange(len(labels))
-    ious = rng.random(len(labels)).astype(np.float32)
-    return replace(labels, box_scores=BoxScores(ids, **scores, target_ious=ious))
+    ious, single = rng.random((2, len(labels))).astype(np.float32)
+    made = BoxScores(ids, **scores, target_ious=ious, single_ious=single)
+    return replace(labels, box_scores=made)
 
 
 @pytest.fixture
@@ -53,6 +55,7 @@ def test_a_page_holds_every_score_as_it_was_recorded(recorded):
     for index, row in enumerate(rows):
         assert row.target_id == boxed.box_scores.target_ids[index]
         assert row.target_iou == boxed.box_scores.target_ious[index]
+        assert row.single_iou == boxed.box_scores.single_ious[index]
         for name in SCORES:
             np.testing.assert_array_equal(
                 getattr(row, name), getattr(boxed.box_scores, name)[index], name
@@ -64,7 +67,7 @@ def test_other_labels_have_none(recorded):
 
     for row in find_labels(store, run_id, LabelFilter(first_step=2)).rows:
         assert row.target_id == -1
-        assert all(np.isnan(getattr(row, name)) for name in (*SCORES, "target_iou"))
+        assert all(np.isnan(getattr(row, name)) for name in (*SCORES, "target_iou", "single_iou"))
 
 
 def test_columns_say_what_rows_say(recorded):
@@ -105,7 +108,7 @@ def test_packing_loses_nothing():
 
 def test_a_store_from_before_takes_box_scores(tmp_path: Path):
     """Version 2 had no such columns: its labels have none, new ones do."""
-    restore(2, tmp_path)
+    restore(path_of(2), tmp_path)
 
     with Store.open(tmp_path) as store:
         _, run = list_runs(store)
@@ -115,6 +118,46 @@ def test_a_store_from_before_takes_box_scores(tmp_path: Path):
     assert len(old) > 0
     assert {row.target_id for row in old} == set(ids["target_id"].tolist()) == {-1}
     assert np.isnan(ids["mask_score"]).all()
+
+
+def test_bytes_of_an_older_schema_are_read_beside_new_ones():
+    packed = pack_boxes(with_boxes(pseudo_labels(5)))
+    assert packed is not None
+    names = list(PACKED_BOX_3.names or ())
+    old = np.empty(5, PACKED_BOX_3)
+    for name in names:
+        old[name] = packed[name]
+    assert len(old.tobytes()) == 5 * 48
+
+    only_old = unpack_boxes([old.tobytes()], [5])
+    mixed = unpack_boxes([old[:2].tobytes(), None, packed[2:].tobytes()], [2, 1, 3])
+
+    for name in names:
+        np.testing.assert_array_equal(only_old[name], packed[name])
+    assert np.isnan(only_old["single_iou"]).all()
+    assert mixed["target_id"].tolist() == np.insert(packed["target_id"], 2, -1).tolist()
+    assert np.isnan(mixed["single_iou"][:3]).all()
+    assert mixed["single_iou"][3:].tolist() == packed["single_iou"][2:].tolist()
+
+
+def test_a_run_recorded_before_goes_on_with_single_ious(tmp_path: Path):
+    """Version 3 had no such column: rows and bytes of then are read, and new ones beside them."""
+    restore(boxes_path_of(3), tmp_path)
+    with Store.open(tmp_path) as store:
+        (run,) = list_runs(store)
+        old = find_labels(store, run.run_id, LabelFilter(), sort="label_id").rows
+        before = label_columns(store, run.run_id, LabelFilter(), ("target_iou", "single_iou"))
+        boxed = with_boxes(pseudo_labels(4, image_id=3))
+        with StoreRecorder(store, run.run_id) as recorder:
+            recorder.pseudo_labels(7, [boxed])
+        after = label_columns(store, run.run_id, LabelFilter(), ("target_id", "single_iou"))
+
+    assert len(old) > 3
+    assert all(np.isnan(row.single_iou) and 0 <= row.target_iou <= 1 for row in old)
+    assert before["target_iou"].tolist() == [row.target_iou for row in old]
+    assert np.isnan(before["single_iou"]).all()
+    assert after["target_id"].tolist()[:-4] == [row.target_id for row in old]
+    assert after["single_iou"].tolist()[-4:] == boxed.box_scores.single_ious.tolist()
 
 
 def test_a_score_column_of_another_length_is_refused():
@@ -141,3 +184,37 @@ def test_the_judge_measures_each_mask_against_the_truth_it_was_made_for(tmp_path
     assert judged.target_ious[0] == pytest.approx(1.0)
     assert judged.target_ious[1] < 0.5
     assert np.isnan(judged.target_ious[2])
+    assert judged.single_ious is None
+
+
+def test_the_judge_measures_single_masks_too_and_lets_them_go(tmp_path: Path):
+    """The fused mask is that of annotation a, the single one in its place that of b."""
+    dataset = painted_dataset(tmp_path, "d", 6, 64, 3)
+    image = next(one for one in dataset.images if len(one.annotations) >= 2)
+    a, b = image.annotations[:2]
+    labels = with_boxes(pseudo_labels(3, image_id=image.image_id, side=64, judged=False))
+    scores = replace(
+        labels.box_scores,
+        target_ids=np.array([a.annotation_id, b.annotation_id, 999_999]),
+        single_masks=(b.mask, b.mask, b.mask),
+    )
+    labels = replace(labels, masks=(a.mask, a.mask, a.mask), box_scores=scores)
+
+    judged = build_judge(dataset)(labels).box_scores
+    elsewhere = build_judge(dataset)(replace(labels, image_id=77)).box_scores
+
+    assert judged.target_ious.tolist()[0] == judged.single_ious.tolist()[1] == 1
+    assert judged.single_ious[0] == judged.target_ious[1] < 0.5
+    assert np.isnan(judged.single_ious[2])
+    assert judged.single_masks is elsewhere.single_masks is None
+    assert elsewhere.single_ious is None
+
+
+def test_an_image_without_masks_has_no_single_ones_either(tmp_path: Path):
+    dataset = painted_dataset(tmp_path, "d", 2, 64, 3)
+    labels = with_boxes(pseudo_labels(0, image_id=1, side=64, judged=False))
+    labels = replace(labels, box_scores=replace(labels.box_scores, single_masks=()))
+
+    judged = build_judge(dataset)(labels).box_scores
+
+    assert len(judged.target_ious) == len(judged.single_ious) == 0
