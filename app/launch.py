@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from lab.config import RunConfig, flatten, parse_run_config, with_overrides
 from lab.jobs.background import ensure_worker
 from lab.jobs.control import put_in_queue
 from lab.jobs.devices import need_of
+from lab.jobs.forks import share_file
 from lab.store.asks import config_at
 from lab.store.job_queue import end_if_unfinished
 from lab.store.queries import RunRow, checkpoints, get_run
@@ -39,11 +38,7 @@ def start_run(
     """Write a queued run, with its parent and the parent's checkpoint; return its id."""
     if fork is None:
         return create_run(store, config, command=command)
-    if fork.step >= config.schedule.max_steps:
-        raise LaunchError(
-            f"the fork starts at step {fork.step}, but schedule.max_steps is "
-            f"{config.schedule.max_steps}: nothing is left to train"
-        )
+    _refuse_without_steps(config, fork.step)
     run_id = create_run(
         store, config, command=command, parent_run_id=fork.run.run_id, parent_step=fork.step
     )
@@ -53,9 +48,7 @@ def start_run(
         reason = f"the checkpoint of step {fork.step} cannot be taken over: {error}"
         end_if_unfinished(store, run_id, "failed", reason)
         raise LaunchError(f"run {run_id}: {reason}") from None
-    changes = differences(config_at(store, fork.run.run_id, fork.step), config)
-    payload = {"parent": fork.run.run_id, "step": fork.step, "changes": changes}
-    add_event(store, run_id, fork.step, "forked", payload)
+    _note_fork(store, run_id, fork.run.run_id, fork.step, config)
     return run_id
 
 
@@ -82,6 +75,34 @@ def queue_run(
     put_in_queue(store, run_id, priority=priority)
     if with_worker:
         ensure_worker(store)
+    return run_id
+
+
+def queue_after(
+    store: Store,
+    config: RunConfig,
+    parent_run_id: str,
+    step: int,
+    *,
+    command: Sequence[str],
+    priority: int = 0,
+) -> str:
+    """Queue a fork of a run that may not have got so far; return its id.
+
+    It waits in the queue until its parent has written the checkpoint of that step. No worker is
+    started here.
+
+    Raises:
+        LaunchError: nothing is left to train from there on.
+        ConfigError: the queue cannot give it the device it asks for.
+    """
+    need_of(config)
+    _refuse_without_steps(config, step)
+    run_id = create_run(
+        store, config, command=command, parent_run_id=parent_run_id, parent_step=step
+    )
+    _note_fork(store, run_id, parent_run_id, step, config)
+    put_in_queue(store, run_id, priority=priority)
     return run_id
 
 
@@ -171,11 +192,15 @@ def find_fork_point(store: Store, text: str) -> ForkPoint:
     return ForkPoint(run, int(step), files[int(step)])
 
 
-def share_file(source: Path, directory: Path) -> None:
-    """A second name for the same file where the disk can do that, else a copy."""
-    directory.mkdir(parents=True, exist_ok=True)
-    target = directory / source.name
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+def _refuse_without_steps(config: RunConfig, first_step: int) -> None:
+    if first_step >= config.schedule.max_steps:
+        raise LaunchError(
+            f"the fork starts at step {first_step}, but schedule.max_steps is "
+            f"{config.schedule.max_steps}: nothing is left to train"
+        )
+
+
+def _note_fork(store: Store, run_id: str, parent: str, step: int, config: RunConfig) -> None:
+    changes = differences(config_at(store, parent, step), config)
+    payload = {"parent": parent, "step": step, "changes": changes}
+    add_event(store, run_id, step, "forked", payload)

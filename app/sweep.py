@@ -103,8 +103,19 @@ def train_sweep(
     refuse_if_running(store, tasks)
     training = _Training(store, tasks, command)
     training.run(slots, look)
+    return unfinished(store, plan, training.obstacles)
+
+
+def unfinished(
+    store: Store, plan: Sequence[PlannedRun], obstacles: Mapping[str, str] | None = None
+) -> list[Failure]:
+    """What is not finished of a sweep, and why.
+
+    Args:
+        obstacles: why nothing could be forked from a burn-in, by its identity.
+    """
     left = [task for task in tasks_of(store, plan) if not task.is_done]
-    return [_failure(store, task, training.obstacles) for task in left]
+    return [_failure(store, task, obstacles or {}) for task in left]
 
 
 def refuse_if_running(store: Store, tasks: Sequence[Task]) -> None:

@@ -204,7 +204,7 @@ def _line(job: JobRow) -> tuple[object, ...]:
         job.run_id,
         job.name,
         job.state,
-        job.place or "-",
+        job.place or "-" if job.waits_for is None else f"after {job.waits_for}",
         job.slot or "-",
         job.priority,
         job.attempt,

@@ -14,8 +14,9 @@ import typer
 from app.commands.options import Json, Overrides, StoreRoot
 from app.commands.terminal import CommandFailed, WrongUse, number, percent, say, say_json, say_table
 from app.engine_process import capture, profile_command
-from app.launch import find_fork_point, share_file
+from app.launch import find_fork_point
 from lab.config import RunConfig, load_run_config, parse_override
+from lab.jobs.forks import share_file
 from lab.store.database import A_FILE, VARIABLE
 from lab.store.runs import create_run
 from lab.store.store import Store, default_root

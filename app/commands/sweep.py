@@ -23,7 +23,14 @@ from app.commands.terminal import (
     say_json,
     say_table,
 )
-from app.sweep import Failure, Task, refuse_if_running, tasks_of, train_sweep
+from app.sweep import (
+    Failure,
+    Task,
+    refuse_if_running,
+    tasks_of,
+    train_sweep,
+    unfinished,
+)
 from app.sweep_export import (
     as_markdown,
     cells,
@@ -34,6 +41,7 @@ from app.sweep_export import (
 )
 from app.sweep_outlook import outlook
 from app.sweep_plan import PlannedRun, plan_sweep
+from app.sweep_queue import queue_sweep, wait_for_sweep
 from app.sweep_report import RunResult, SweepLine, collect, tabulate
 from lab.config import ConfigError, parse_override
 from lab.config.sweep import SweepConfig, load_sweep
@@ -62,6 +70,16 @@ def sweep(  # noqa: PLR0913
     table: Annotated[
         bool, typer.Option("--table", help="Show the table of what is finished, and stop.")
     ] = False,
+    queue: Annotated[
+        bool,
+        typer.Option("--queue", help="Put the runs into the queue instead; see --table later."),
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --queue: until nothing of it goes on any more.")
+    ] = False,
+    worker: Annotated[
+        bool, typer.Option(help="With --queue: start a worker in the background if none lives.")
+    ] = True,
     export: Annotated[
         Path | None,
         typer.Option(help="Also write the table: .csv or .md.", dir_okay=False),
@@ -73,10 +91,13 @@ def sweep(  # noqa: PLR0913
 
     The same command goes on where it stopped: runs that are finished in the store are not trained
     again. Ctrl-C stops all runs; each saves a checkpoint. A run that fails does not stop the
-    others.
+    others. With --queue any workers train them, forks after their burn-in, and nothing has to stay
+    open; Ctrl-C ends the waiting alone.
     """
-    if dry_run and table:
-        raise WrongUse("--dry-run and --table: choose one")
+    if dry_run + table + queue > 1:
+        raise WrongUse("--dry-run, --table and --queue: choose one")
+    if wait and not queue:
+        raise WrongUse("--wait is for --queue")
     if export is not None:
         check_export(export)
     described = load_sweep(file)
@@ -86,9 +107,18 @@ def sweep(  # noqa: PLR0913
     first = described.runs[0].name
     others = _plan(file, described, numbers, [first], changes)
     if dry_run:
-        _say_plan(plan, slots, store_root, json)
+        tasks = _tasks_without_training(plan, store_root)
+        _say_tasks(tasks, json)
+        if not json:
+            say()
+            say(_in_words(tasks, slots))
         return
-    failed: list[Failure] = [] if table else _train(plan, slots, store_root)
+    if queue:
+        tasks = _queue(plan, worker, store_root)
+        if not wait:
+            _say_tasks(tasks, json)
+            return
+    failed = [] if table else (_wait if wait else _train)(plan, slots, store_root)
     with open_reader(store_root) as store:
         results = collect(store, [*plan, *(run for run in others if run not in plan)])
     lines = tabulate(plan, results, first)
@@ -177,6 +207,27 @@ def _train(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> l
             ) from None
 
 
+def _queue(plan: Sequence[PlannedRun], worker: bool, store_root: Path | None) -> list[Task]:
+    with Store.open(store_root or default_root()) as store:
+        tasks = queue_sweep(store, plan, command=sys.argv, with_worker=worker)
+    done = sum(task.is_done for task in tasks)
+    note(
+        f"{len(tasks)} runs, {done} of them finished, the others in the queue or on their way; "
+        "seglab jobs ls shows them, --table what has come out so far"
+    )
+    return tasks
+
+
+def _wait(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> list[Failure]:
+    with Store.open(store_root or default_root()) as store:
+        try:
+            with watch_sweep(tasks_of(store, plan), slots) as look:
+                wait_for_sweep(store, plan, look)
+        except KeyboardInterrupt:
+            raise CommandFailed("not waiting any more; the runs go on") from None
+        return unfinished(store, plan)
+
+
 def _tell(
     lines: Sequence[SweepLine],
     results: Sequence[RunResult],
@@ -195,15 +246,12 @@ def _tell(
             say_table(mask_headings(lines), masks, title=title)
 
 
-def _say_plan(plan: Sequence[PlannedRun], slots: int, store_root: Path | None, json: bool) -> None:
-    tasks = _tasks_without_training(plan, store_root)
+def _say_tasks(tasks: Sequence[Task], json: bool) -> None:
     if json:
         say_json([_as_record(task) for task in tasks])
         return
     rows = [tuple(_as_record(task).values()) for task in tasks]
     say_table(("run", "status", "from step", "steps left", "run id"), rows, words=2)
-    say()
-    say(_in_words(tasks, slots))
 
 
 def _tasks_without_training(plan: Sequence[PlannedRun], store_root: Path | None) -> list[Task]:

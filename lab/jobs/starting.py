@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.jobs.devices import Slot
+from lab.jobs.forks import take_over_checkpoint
 from lab.store.job_queue import HeldJob
 from lab.store.processes import ProcessIdentity, is_alive
 from lab.store.store import Store
@@ -36,6 +37,7 @@ def start_engine(
     """
     directory = store.run_directory(job.run_id)
     directory.mkdir(parents=True, exist_ok=True)
+    take_over_checkpoint(store, job.run_id)
     with (directory / OUTPUT).open("ab") as output:
         return subprocess.Popen(
             engine_command(entry, store.root, job.run_id, job.attempt),

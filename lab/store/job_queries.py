@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Row
+
+from lab.store.job_parents import awaits_its_parent
 from lab.store.job_queue import waiting_line
 from lab.store.run_facts import facts_of, runs_with_facts
 from lab.store.run_state import State, derive_state, steps_done
@@ -42,6 +46,9 @@ class JobRow:
     taken: float | None
     exit_code: int | None
     """Of its last process; negative = a signal; None = not ended, or nobody saw it end."""
+    waits_for: str | None
+    """RUN@STEP: a checkpoint that it forks from and that is still to come; None = for no other
+    run."""
 
 
 def list_jobs(store: Store) -> list[JobRow]:
@@ -49,6 +56,7 @@ def list_jobs(store: Store) -> list[JobRow]:
     first."""
     now = time.time()
     extra = [jobs.c[name].label(f"queue_{name}") for name in OF_THE_QUEUE]
+    extra.append(awaits_its_parent().label("awaits"))
     query = runs_with_facts().add_columns(*extra).where(jobs.c.run.is_not(None))
     with store.reading() as connection:
         places = {one.run_id: n for n, one in enumerate(waiting_line(connection), start=1)}
@@ -63,10 +71,16 @@ def list_jobs(store: Store) -> list[JobRow]:
                 row.max_steps,
                 row.error,
                 *(row._mapping[f"queue_{name}"] for name in OF_THE_QUEUE),
+                waits_for=_waits_for(row, places),
             )
             for row in connection.execute(query)
         ]
     return sorted(found, key=_rank)
+
+
+def _waits_for(row: Row, places: Mapping[str, int]) -> str | None:
+    is_waiting = row.run_id in places and row.awaits
+    return f"{row.parent_run_id}@{row.parent_step}" if is_waiting else None
 
 
 def _rank(job: JobRow) -> tuple[int, float]:

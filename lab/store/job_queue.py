@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from lab.store.errors import ActionRefused
+from lab.store.job_parents import awaits_its_parent
 from lab.store.processes import ProcessIdentity, is_alive
 from lab.store.run_facts import state_of
 from lab.store.run_state import Action, FinalStatus, Stage, check_allowed, verdict
@@ -104,11 +105,12 @@ def claim_next(
 ) -> HeldJob | None:
     """Take the first waiting job that the slot serves, in one statement; None when there is none.
 
-    Two workers never get the same job, and a slot of a machine never holds two.
+    A fork whose parent has not got so far is passed over. Two workers never get the same job, and
+    a slot of a machine never holds two.
     """
     first = (
         select(jobs.c.run)
-        .where(jobs.c.stage == "waiting", jobs.c.needs.in_(serves))
+        .where(jobs.c.stage == "waiting", jobs.c.needs.in_(serves), ~awaits_its_parent())
         .order_by(*IN_LINE)
         .limit(1)
         .scalar_subquery()
@@ -245,8 +247,9 @@ def rearrange(store: Store, change: Callable[[list[Waiting]], list[Waiting]]) ->
 
 
 def needs_waiting(store: Store) -> set[str]:
-    """What the waiting runs need; asked often, so it writes nothing."""
-    query = select(jobs.c.needs).where(jobs.c.stage == "waiting").distinct()
+    """What the runs need that could start now; asked often, so it writes nothing."""
+    could_start = (jobs.c.stage == "waiting", ~awaits_its_parent())
+    query = select(jobs.c.needs).where(*could_start).distinct()
     with store.reading() as connection:
         return set(connection.scalars(query))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from lab.store.job_parents import awaits_its_parent
 from lab.store.processes import ProcessIdentity, is_alive
 from lab.store.run_state import STALE_AFTER
 from lab.store.store import Store
@@ -68,14 +69,15 @@ def worker_beats(store: Store, worker: int) -> None:
 
 
 def worker_leaves(store: Store, worker: int, *, unless_needs: Collection[str] = ()) -> bool:
-    """Stop being a worker; but stay, and answer False, while a run waits that needs one of these.
+    """Stop being a worker; but stay, and answer False, while a run needs one of these and could
+    start.
 
     In one transaction, so that a run is queued either before, and seen here, or after, and then
     no worker is found and a new one started.
     """
     with store.writing() as connection:
         waiting = select(func.count()).where(
-            jobs.c.stage == "waiting", jobs.c.needs.in_(unless_needs)
+            jobs.c.stage == "waiting", jobs.c.needs.in_(unless_needs), ~awaits_its_parent()
         )
         if connection.scalar(waiting):
             return False
