@@ -7,7 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,20 @@ ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Without i, l, o and u: nobody mistypes them."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunDescription:
+    """What a new run is called and trains."""
+
+    name: str
+    method: str
+    host: str
+    """The network, not the machine."""
+    dataset: str
+    max_steps: int
+    seed: int
+    config: Mapping[str, Any]
+
+
 def create_run(
     store: Store,
     config: RunConfig,
@@ -66,6 +80,29 @@ def create_run(
     Raises:
         RunNotFound: the parent is not in this store.
     """
+    description = RunDescription(
+        name=config.name,
+        method=config.method.name,
+        host=config.host.name,
+        dataset=_dataset_name(config),
+        max_steps=config.schedule.max_steps,
+        seed=config.seed,
+        config=config.model_dump(mode="json"),
+    )
+    return write_run(
+        store, description, command=command, parent_run_id=parent_run_id, parent_step=parent_step
+    )
+
+
+def write_run(
+    store: Store,
+    description: RunDescription,
+    *,
+    command: Sequence[str] = (),
+    parent_run_id: str | None = None,
+    parent_step: int | None = None,
+) -> str:
+    """As `create_run`, of a run that need not be the engine's."""
     now = time.time()
     commit = commit_of(Path.cwd())
     with store.writing() as connection:
@@ -74,15 +111,15 @@ def create_run(
         run_id = _free_run_id(connection, now)
         new = insert(runs).values(
             run_id=run_id,
-            name=config.name,
-            method=config.method.name,
-            host=config.host.name,
-            dataset=_dataset_name(config),
+            name=description.name,
+            method=description.method,
+            host=description.host,
+            dataset=description.dataset,
+            max_steps=description.max_steps,
+            seed=description.seed,
+            config=jsonable(description.config),
             status="queued",
             created=now,
-            max_steps=config.schedule.max_steps,
-            seed=config.seed,
-            config=jsonable(config.model_dump(mode="json")),
             categories=[],
             parent_run_id=parent_run_id,
             parent_step=parent_step,
