@@ -94,10 +94,7 @@ def sweep(  # noqa: PLR0913
     others. With --queue any workers train them, forks after their burn-in, and nothing has to stay
     open; Ctrl-C ends the waiting alone.
     """
-    if dry_run + table + queue > 1:
-        raise WrongUse("--dry-run, --table and --queue: choose one")
-    if wait and not queue:
-        raise WrongUse("--wait is for --queue")
+    _refuse_contradictions(dry_run, table, queue, wait)
     if export is not None:
         check_export(export)
     described = load_sweep(file)
@@ -107,11 +104,7 @@ def sweep(  # noqa: PLR0913
     first = described.runs[0].name
     others = _plan(file, described, numbers, [first], changes)
     if dry_run:
-        tasks = _tasks_without_training(plan, store_root)
-        _say_tasks(tasks, json)
-        if not json:
-            say()
-            say(_in_words(tasks, slots))
+        _say_plan(plan, slots, store_root, json)
         return
     if queue:
         tasks = _queue(plan, worker, store_root)
@@ -129,6 +122,13 @@ def sweep(  # noqa: PLR0913
         write_table(lines, export)
     if failed:
         raise CommandFailed(failures_in_words(failed))
+
+
+def _refuse_contradictions(dry_run: bool, table: bool, queue: bool, wait: bool) -> None:
+    if dry_run + table + queue > 1:
+        raise WrongUse("--dry-run, --table and --queue: choose one")
+    if wait and not queue:
+        raise WrongUse("--wait is for --queue")
 
 
 def check_export(out: Path) -> None:
@@ -244,6 +244,14 @@ def _tell(
             title = "Masks made from boxes in the last quarter of the steps, against hidden truth"
             say()
             say_table(mask_headings(lines), masks, title=title)
+
+
+def _say_plan(plan: Sequence[PlannedRun], slots: int, store_root: Path | None, json: bool) -> None:
+    tasks = _tasks_without_training(plan, store_root)
+    _say_tasks(tasks, json)
+    if not json:
+        say()
+        say(_in_words(tasks, slots))
 
 
 def _say_tasks(tasks: Sequence[Task], json: bool) -> None:
