@@ -12,6 +12,8 @@ from lab.jobs.background import ensure_worker
 from lab.jobs.control import put_in_queue
 from lab.jobs.devices import need_of
 from lab.jobs.forks import share_file
+from lab.jobs.ray_cluster import Cluster
+from lab.jobs.ray_jobs import resources_of, send_run
 from lab.store.asks import config_at
 from lab.store.job_queue import end_if_unfinished
 from lab.store.queries import RunRow, checkpoints, get_run
@@ -60,16 +62,23 @@ def queue_run(
     fork: ForkPoint | None = None,
     priority: int = 0,
     with_worker: bool = True,
+    cluster: Cluster | None = None,
 ) -> str:
     """Write a run and put it into the queue; return its id. It starts when a slot is free.
 
     Args:
         with_worker: start a worker in the background if this machine has none.
+        cluster: send it there instead.
 
     Raises:
         LaunchError: nothing is left to train from the fork on, or its checkpoint is gone.
         ConfigError: the queue cannot give it the device it asks for.
     """
+    if cluster is not None:
+        resources_of(config, cluster)
+        run_id = start_run(store, config, command=command, fork=fork)
+        send_run(store, cluster, run_id)
+        return run_id
     need_of(config)
     run_id = start_run(store, config, command=command, fork=fork)
     put_in_queue(store, run_id, priority=priority)
@@ -143,13 +152,16 @@ def queue_like(
     command: Sequence[str],
     priority: int = 0,
     with_worker: bool = True,
+    cluster: Cluster | None = None,
 ) -> str:
     """Queue a new run, from nothing, with the values another run has now and some changed."""
     like = get_run(store, run_key)
     used = config_at(store, like.run_id)
     tree = with_overrides(used.model_dump(mode="json"), changes)
     config = parse_run_config(tree, f"config of run {like.run_id}")
-    run_id = queue_run(store, config, command=command, priority=priority, with_worker=with_worker)
+    run_id = queue_run(
+        store, config, command=command, priority=priority, with_worker=with_worker, cluster=cluster
+    )
     payload = {"like": like.run_id, "changes": differences(used, config)}
     add_event(store, run_id, 0, "launched", payload)
     return run_id

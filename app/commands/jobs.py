@@ -8,16 +8,27 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import Json, RunKey, StoreRoot, open_reader
+from app.commands.options import (
+    Json,
+    Launcher,
+    LauncherName,
+    RayAddress,
+    RunKey,
+    StoreRoot,
+    cluster_of,
+    open_reader,
+)
 from app.commands.terminal import CommandFailed, WrongUse, note, say, say_json, say_table
 from lab.jobs import control
 from lab.jobs.background import ensure_worker
 from lab.jobs.log import log_file, tail
+from lab.jobs.ray_jobs import log_of, settle
 from lab.jobs.worker import run_worker
 from lab.store.errors import ActionRefused
 from lab.store.job_queries import JobRow, list_jobs
 from lab.store.processes import this_process
 from lab.store.queries import get_run
+from lab.store.sent_jobs import last_sent, sent_jobs
 from lab.store.store import Store
 from lab.store.worker_rows import WorkerRow, living_workers
 
@@ -44,6 +55,9 @@ def ls(
 ) -> None:
     """List what waits, in its order, what goes on, and what has ended lately."""
     with open_reader(store_root) as store:
+        if sent_jobs(store):
+            with Store.open(store.root) as writable:
+                settle(writable)
         found = list_jobs(store)
         workers = living_workers(store, this_process().machine)
     ended = [job for job in found if job.state in ENDED]
@@ -73,17 +87,25 @@ def cancel(
 
 @cli.command("resume")
 def resume(
-    runs: Runs, worker: WithWorker = True, store_root: StoreRoot = None, json: Json = False
+    runs: Runs,
+    worker: WithWorker = True,
+    launcher: LauncherName = Launcher.LOCAL,
+    ray_address: RayAddress = None,
+    store_root: StoreRoot = None,
+    json: Json = False,
 ) -> None:
     """Queue stopped, failed or lost runs again: on from their newest checkpoints."""
 
+    cluster = cluster_of(launcher, ray_address)
+
     def act(run_id: str) -> str:
-        control.resume(store, run_id)
-        return "queued"
+        control.resume(store, run_id, cluster=cluster)
+        return "queued" if cluster is None else "sent"
 
     with Store.open(store_root) as store:
+        settle(store)
         _for_each(store, runs, act, json)
-        if worker:
+        if worker and cluster is None:
             ensure_worker(store)
 
 
@@ -94,18 +116,23 @@ def retry(
         bool, typer.Option("--from-start", help="Not from the newest checkpoint; it is removed.")
     ] = False,
     worker: WithWorker = True,
+    launcher: LauncherName = Launcher.LOCAL,
+    ray_address: RayAddress = None,
     store_root: StoreRoot = None,
     json: Json = False,
 ) -> None:
     """A new attempt of failed, lost or stopped runs, under the same ids."""
 
+    cluster = cluster_of(launcher, ray_address)
+
     def act(run_id: str) -> str:
-        control.retry(store, run_id, from_start=from_start)
-        return "queued"
+        control.retry(store, run_id, from_start=from_start, cluster=cluster)
+        return "queued" if cluster is None else "sent"
 
     with Store.open(store_root) as store:
+        settle(store)
         _for_each(store, runs, act, json)
-        if worker:
+        if worker and cluster is None:
             ensure_worker(store)
 
 
@@ -150,6 +177,10 @@ def log(
     with open_reader(store_root) as store:
         run_id = get_run(store, run).run_id
         path = log_file(store, run_id, output=output)
+        sent = last_sent(store, run_id)
+        if sent is not None and (output or not path.is_file()):
+            say("\n".join(log_of(sent).splitlines()[-lines:]))
+            return
         shown = path.stat().st_size if path.is_file() else 0
         say(tail(path, lines))
         while follow and get_run(store, run_id).status not in ENDED:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.commands.terminal import WrongUse
+from lab.jobs.ray_cluster import Cluster
 from lab.store.queries import RunRow, list_runs
 from lab.store.store import Store
+
+
+class Launcher(StrEnum):
+    """Who starts the engine."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 StoreRoot = Annotated[
     Path | None,
@@ -41,6 +51,18 @@ Overrides = Annotated[
     ),
 ]
 
+LauncherName = Annotated[
+    Launcher,
+    typer.Option(envvar="SEGLAB_LAUNCHER", help="Where it trains: this machine, or a Ray cluster."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS",
+        help="Dashboard of the Ray cluster.  [default: http://127.0.0.1:8265]",
+    ),
+]
+
 
 def open_reader(root: Path | None) -> Store:
     """The store, for reading only."""
@@ -69,3 +91,8 @@ def window_in_words(first: int | None, last: int | None) -> str:
     if first is None and last is None:
         return "all steps"
     return f"steps {'0' if first is None else first} to {'the newest' if last is None else last}"
+
+
+def cluster_of(launcher: Launcher, address: str | None) -> Cluster | None:
+    """The cluster that runs go to; None = this machine. Raises RayUnavailable."""
+    return Cluster.connect(address) if launcher is Launcher.RAY else None

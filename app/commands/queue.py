@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.options import Json, Overrides, RunKey, StoreRoot
+from app.commands.options import (
+    Json,
+    Launcher,
+    LauncherName,
+    Overrides,
+    RayAddress,
+    RunKey,
+    StoreRoot,
+    cluster_of,
+)
 from app.commands.terminal import CommandFailed, WrongUse, note, say, say_json
 from app.commands.train import config_of_parent
 from app.launch import find_fork_point, queue_like, queue_run
@@ -46,6 +55,8 @@ def queue(  # noqa: PLR0913 - every option is one
     worker: Annotated[
         bool, typer.Option(help="Start a worker in the background if this machine has none.")
     ] = True,
+    launcher: LauncherName = Launcher.LOCAL,
+    ray_address: RayAddress = None,
     store_root: StoreRoot = None,
     json: Json = False,
 ) -> None:
@@ -58,15 +69,17 @@ def queue(  # noqa: PLR0913 - every option is one
     if fork is None and config is None and like is None:
         raise WrongUse("say what to train: CONFIG, --fork RUN@STEP or --like RUN")
     described = None if config is None else load_run_config(config, changes)
+    cluster = cluster_of(launcher, ray_address)
     with Store.open(store_root) as store:
         how: dict[str, Any] = {"command": sys.argv, "priority": priority, "with_worker": False}
+        how["cluster"] = cluster
         if like is not None:
             run_id = queue_like(store, like, changes, **how)
         else:
             point = None if fork is None else find_fork_point(store, fork)
             wanted = described or config_of_parent(store, point, changes)
             run_id = queue_run(store, wanted, fork=point, **how)
-        started = ensure_worker(store) if worker else None
+        started = ensure_worker(store) if worker and cluster is None else None
         (job,) = [one for one in list_jobs(store) if one.run_id == run_id]
         note(f"run {run_id} in {store.root}")
         if started is not None:

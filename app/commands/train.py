@@ -10,9 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.options import Json, Overrides, StoreRoot
+from app.commands.options import (
+    Json,
+    Launcher,
+    LauncherName,
+    Overrides,
+    RayAddress,
+    StoreRoot,
+    cluster_of,
+)
 from app.commands.terminal import WrongUse, byte_size, complain, note, say_json
 from app.engine_process import run_command, run_in_foreground
+from app.far_process import train_on_ray
 from app.launch import ForkPoint, config_of_fork, find_fork_point, start_run
 from lab.config import (
     RunConfig,
@@ -50,6 +59,8 @@ def train(  # noqa: PLR0913 - every option is one
         int | None,
         typer.Option(metavar="N", min=1, help="The same, on N GPUs of this machine."),
     ] = None,
+    launcher: LauncherName = Launcher.LOCAL,
+    ray_address: RayAddress = None,
     store_root: StoreRoot = None,
     json: Json = False,
 ) -> None:
@@ -66,6 +77,7 @@ def train(  # noqa: PLR0913 - every option is one
     if resume is None and fork is None and config is None:
         raise WrongUse("say what to train: CONFIG, --resume RUN or --fork RUN@STEP")
     described = None if config is None else load_run_config(config, changes)
+    cluster = cluster_of(launcher, ray_address)
     with Store.open(store_root) as store:
         if resume is not None:
             run_id = get_run(store, resume).run_id
@@ -75,9 +87,11 @@ def train(  # noqa: PLR0913 - every option is one
             foretell(wanted, store.root)
             run_id = start_run(store, wanted, command=sys.argv, fork=point)
         note(f"run {run_id} in {store.root}")
-        command = run_command(store.root, run_id)
-        code = run_in_foreground(command, all_to_stderr=json)
-        settle(store, run_id, code)
+        if cluster is None:
+            code = run_in_foreground(run_command(store.root, run_id), all_to_stderr=json)
+            settle(store, run_id, code)
+        else:
+            code = train_on_ray(store, cluster, run_id, note)
         if json:
             say_json(get_run(store, run_id))
     raise typer.Exit(code if code >= 0 else 1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import platform
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,9 @@ from sqlalchemy.exc import OperationalError
 from lab.config import parse_run_config
 from lab.jobs.devices import need_of
 from lab.jobs.line import moved
-from lab.jobs.starting import ask_to_stop, kill
+from lab.jobs.ray_cluster import Cluster
+from lab.jobs.ray_jobs import cancel_sent, send_run
+from lab.jobs.starting import ask_to_stop, is_gone, kill
 from lab.store.errors import ActionRefused
 from lab.store.job_queue import (
     Waiting,
@@ -28,17 +29,14 @@ from lab.store.job_queue import (
     process_of,
     rearrange,
 )
-from lab.store.processes import ProcessIdentity, is_alive
 from lab.store.queries import RunRow, get_run
 from lab.store.run_state import check_allowed
+from lab.store.sent_jobs import sent_jobs
 from lab.store.store import Store
 from lab.store.worker_rows import living_workers
 
 Cancelled = Literal["taken out of the queue", "asked to stop", "killed"]
 log = logging.getLogger("seglab.jobs")
-
-END_SECONDS = 10.0
-"""How long a process may take to be gone that was killed, or has said that its run is over."""
 
 
 def put_in_queue(
@@ -57,6 +55,8 @@ def put_in_queue(
 def cancel(store: Store, run_id: str, *, at_once: bool = False) -> Cancelled:
     """A waiting run leaves the queue; a running one saves a checkpoint and stops; asked a second
     time, or `at_once`, it is killed."""
+    for job in sent_jobs(store, run_id):
+        return cancel_sent(store, job, at_once=at_once)
     if at_once and get_run(store, run_id).status != "queued":
         return _kill(store, run_id)
     if leave(store, run_id):
@@ -73,13 +73,23 @@ def cancel(store: Store, run_id: str, *, at_once: bool = False) -> Cancelled:
     return "asked to stop"
 
 
-def resume(store: Store, run_id: str, *, priority: int | None = None) -> None:
-    """Queue a run again that was stopped, failed or lost: on from its newest checkpoint."""
-    _queue_again(store, get_run(store, run_id), "resume", priority)
+def resume(
+    store: Store, run_id: str, *, priority: int | None = None, cluster: Cluster | None = None
+) -> None:
+    """Queue a run again that was stopped, failed or lost: on from its newest checkpoint.
+
+    `cluster`: send it there instead; `retry` does so too.
+    """
+    _queue_again(store, get_run(store, run_id), "resume", priority, cluster)
 
 
 def retry(
-    store: Store, run_id: str, *, from_start: bool = False, priority: int | None = None
+    store: Store,
+    run_id: str,
+    *,
+    from_start: bool = False,
+    priority: int | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """A new attempt of a run: from its newest checkpoint, or from where it first began.
 
@@ -89,7 +99,7 @@ def retry(
     check_allowed(run_id, row.status, "retry")
     if from_start:
         _forget_checkpoints(store, row)
-    _queue_again(store, row, "retry", priority)
+    _queue_again(store, row, "retry", priority, cluster)
 
 
 def move(
@@ -123,17 +133,24 @@ def _kill(store: Store, run_id: str) -> Cancelled:
     except OperationalError:
         log.warning("run %s: the store is locked; killed without a note", run_id)
     process = process_of(store, run_id)
-    if process is not None and kill(process) and _is_gone(process):
+    if process is not None and kill(process) and is_gone(process):
         end_if_unfinished(store, run_id, "stopped", "killed on request")
     return "killed"
 
 
 def _queue_again(
-    store: Store, row: RunRow, action: Literal["resume", "retry"], priority: int | None
+    store: Store,
+    row: RunRow,
+    action: Literal["resume", "retry"],
+    priority: int | None,
+    cluster: Cluster | None,
 ) -> None:
     process = process_of(store, row.run_id)
     if process is not None and row.status in ("failed", "stopped"):
-        _is_gone(process)
+        is_gone(process)
+    if cluster is not None:
+        send_run(store, cluster, row.run_id, action=action)
+        return
     enqueue(
         store,
         row.run_id,
@@ -157,10 +174,3 @@ def _forget_checkpoints(store: Store, row: RunRow) -> None:
     for file in files:
         if file.name != first:
             file.unlink(missing_ok=True)
-
-
-def _is_gone(process: ProcessIdentity) -> bool:
-    deadline = time.monotonic() + END_SECONDS
-    while is_alive(process) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not is_alive(process)

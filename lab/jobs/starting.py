@@ -7,6 +7,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from lab.store.store import Store
 ENGINE = (sys.executable, "-m", "engine.train", "run")
 OUTPUT = "output.txt"
 """In the run's directory: what its process prints."""
+
+END_SECONDS = 10.0
+"""How long a process may take to be gone that was killed, or has said that its run is over."""
 
 
 def engine_command(entry: Sequence[str], root: Path, run_id: str, attempt: int) -> list[str]:
@@ -73,3 +77,11 @@ def kill(process: ProcessIdentity) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def is_gone(process: ProcessIdentity) -> bool:
+    """Whether it has ended; it is given some seconds."""
+    deadline = time.monotonic() + END_SECONDS
+    while is_alive(process) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not is_alive(process)

@@ -86,5 +86,5 @@ def _waits_for(row: Row, places: Mapping[str, int]) -> str | None:
 def _rank(job: JobRow) -> tuple[int, float]:
     if job.place is not None:
         return 0, job.place
-    is_going = job.state in ("starting", "running", "stopping")
+    is_going = job.state in ("queued", "starting", "running", "stopping")
     return (1 if is_going else 2), -(job.taken or job.queued)

@@ -58,6 +58,7 @@ def enqueue(
     directory: Path,
     priority: int | None = None,
     action: Action | None = None,
+    sent_to: str | None = None,
 ) -> None:
     """Put a run at the end of its priority's line.
 
@@ -66,6 +67,7 @@ def enqueue(
         directory: where to start it.
         priority: None = the one it had before, or 0.
         action: what puts an older run back into the queue; its state has to allow it.
+        sent_to: the cluster that starts it instead of our workers (lab/store/sent_jobs.py).
 
     Raises:
         ActionRefused: the run is in the queue already, or its state does not allow the action.
@@ -84,6 +86,10 @@ def enqueue(
             **dict.fromkeys(("worker", "slot", "taken", "machine", "pid", "exit_code")),
         }
         _write_job(connection, run, values)
+        if sent_to is not None:
+            sent = {"stage": "sent", "slot": "ray", "machine": sent_to, "taken": time.time()}
+            attempt = {"attempt": jobs.c.attempt + 1}
+            connection.execute(update(jobs).where(jobs.c.run == run).values(sent | attempt))
         connection.execute(
             update(runs).where(runs.c.run == run).values(status="queued", error=None, finished=None)
         )
@@ -96,7 +102,7 @@ def leave(store: Store, run_id: str) -> bool:
         left = update(jobs).where(jobs.c.run == run, jobs.c.stage == "waiting")
         if connection.execute(left.values(stage="over", cancels=1)).rowcount == 0:
             return False
-        _write_end(connection, run, "stopped", "taken out of the queue")
+        write_end(connection, run, "stopped", "taken out of the queue")
         return True
 
 
@@ -201,7 +207,7 @@ def close_job(
         if recorder is not None and is_alive(recorder):
             return  # somebody trains it by hand
         ended = verdict(exit_code, began=row.status == "running", cancels=row.cancels)
-        _write_end(connection, row.run, *(("failed", problem) if problem else ended))
+        write_end(connection, row.run, *(("failed", problem) if problem else ended))
 
 
 def count_cancel(store: Store, run_id: str, times: int = 1) -> int:
@@ -232,7 +238,7 @@ def process_of(store: Store, run_id: str) -> ProcessIdentity | None:
 def end_if_unfinished(store: Store, run_id: str, status: FinalStatus, reason: str) -> None:
     """Say how a run ended, unless it has said so itself."""
     with store.writing() as connection:
-        _write_end(connection, run_number(connection, run_id), status, reason)
+        write_end(connection, run_number(connection, run_id), status, reason)
 
 
 def rearrange(store: Store, change: Callable[[list[Waiting]], list[Waiting]]) -> None:
@@ -271,7 +277,8 @@ def _write_job(connection: Connection, run: int, values: Mapping[str, Any]) -> N
         connection.execute(insert(jobs).values(run=run, attempt=0, **values))
 
 
-def _write_end(connection: Connection, run: int, status: FinalStatus, reason: str) -> None:
+def write_end(connection: Connection, run: int, status: FinalStatus, reason: str) -> None:
+    """How a run ended, inside the caller's transaction, unless it has said so itself."""
     connection.execute(
         update(runs)
         .where(runs.c.run == run, runs.c.status.in_(("queued", "running")))
@@ -279,11 +286,20 @@ def _write_end(connection: Connection, run: int, status: FinalStatus, reason: st
     )
 
 
+def recorder_lives(connection: Connection, run: int) -> bool:
+    """Whether the process that records the run runs on this machine now."""
+    recorder = _recorder(connection, run)
+    return recorder is not None and is_alive(recorder)
+
+
 def _refuse_unless_idle(connection: Connection, run: int, run_id: str) -> None:
     stage = connection.scalar(select(jobs.c.stage).where(jobs.c.run == run))
     recorder = _recorder(connection, run)
     if stage == "waiting":
         raise ActionRefused(f"run {run_id}: is in the queue already")
+    status = connection.scalar(select(runs.c.status).where(runs.c.run == run))
+    if stage == "sent" and status == "queued":
+        raise ActionRefused(f"run {run_id}: was sent to a cluster already")
     if recorder is not None and is_alive(recorder):
         raise ActionRefused(f"run {run_id}: process {recorder.pid} is still recording it")
     for job in _held(connection, jobs.c.run == run, jobs.c.stage.in_(HELD)):

@@ -23,8 +23,9 @@ State = Literal[
 ]
 StoredStatus = Literal["queued", "running", "finished", "failed", "stopped"]
 FinalStatus = Literal["finished", "failed", "stopped"]
-Stage = Literal["waiting", "claimed", "started", "over"]
-"""Of a job: in the queue; a worker is about to start it; its process exists; out of the queue."""
+Stage = Literal["waiting", "claimed", "started", "sent", "over"]
+"""Of a job: in the queue; a worker is about to start it; its process exists; a cluster has it in
+its own queue, or runs it; out of the queue."""
 Action = Literal["cancel", "move", "resume", "retry", "apply", "fork"]
 
 STALE_AFTER = 30.0

@@ -194,9 +194,9 @@ def _take_turn(connection: Connection, run: int, run_id: str, attempt: int | Non
         select(jobs.c.stage, jobs.c.attempt).where(jobs.c.run == run)
     ).one_or_none()
     if attempt is not None:
-        if job is None or job.stage not in ("claimed", "started") or job.attempt != attempt:
+        if job is None or job.stage not in ("claimed", "started", "sent") or job.attempt != attempt:
             raise StoreError(f"run {run_id}: attempt {attempt} is no longer wanted")
-    elif job is not None and job.stage in ("waiting", "over"):
+    elif job is not None and job.stage in ("waiting", "sent", "over"):
         connection.execute(update(jobs).where(jobs.c.run == run).values(stage="over", cancels=0))
 
 
