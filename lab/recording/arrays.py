@@ -17,7 +17,7 @@ class BadRecord(ValueError):
     """Something that cannot be recorded; the message names the argument and its value."""
 
 
-def whole_number(name: str, value: object, *, least: int = 0) -> int:
+def whole_number(name: str, value: Any, *, least: int = 0) -> int:
     """A step or an id, also as a numpy number."""
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_whole or int(value) < least:
@@ -121,7 +121,7 @@ def existing_file(name: str, value: Path | str) -> Path:
     return path
 
 
-def _is_coded(value: object) -> bool:
+def _is_coded(value: Any) -> bool:
     is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
     return is_list and isinstance(value[0], (Mapping, Rle))
 
