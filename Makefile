@@ -78,7 +78,7 @@ bench: install ## measure: store, analysis, engine, dashboard
 	  name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; \
 	done
 
-drill: install ## kill, starve and damage everything, see that nothing is lost (an hour)
+drill: install ## kill, starve and damage everything: is anything lost? (an hour or more)
 	@$(BIN)/python -m tests.drill
 
 clean: ## remove .venv and caches; what runs recorded stays
