@@ -25,7 +25,7 @@ from lab.analysis.breakdown import (
     stretch_of,
     stretches,
 )
-from lab.analysis.mask_quality import own_true_ious
+from lab.analysis.mask_quality import FusionGain, own_true_ious, paired_gain
 from lab.analysis.quality import calibration, rank_correlation
 from lab.datasets.records import ErrorKind, LabelSource
 from lab.store.queries import (
@@ -118,6 +118,7 @@ def errors_of(store: Store, run: RunRow, question: ErrorsQuestion) -> dict[str, 
         "confusion": confusion(store, run, found.columns),
         "missed": missed_truths(store, run.run_id, window, question),
         "honesty": honesty(found),
+        "fusion": fusion(found),
     }
 
 
@@ -180,7 +181,7 @@ def judged_labels(
         kept={"kept": True, "dropped": False, "all": None}[question.of],
     )
     boxed = "target_iou" in recorded_scores(store, run_id)
-    own = ("target_id", "target_iou") if boxed else ()
+    own = ("target_id", "target_iou", "single_iou") if boxed else ()
     columns = label_columns(store, run_id, wanted, (*NEEDED, *own, score))
     ious = own_true_ious(columns) if boxed else columns["true_iou"]
     return Judged(columns, columns[score], ious)
@@ -243,6 +244,13 @@ def honesty(found: Judged) -> dict[str, Any]:
         },
         "points": point_entries(found, places),
     }
+
+
+def fusion(found: Judged) -> FusionGain | None:
+    """What fusing several masks into one gained; None where nothing was fused."""
+    single_ious = found.columns.get("single_iou")
+    gain = None if single_ious is None else paired_gain(found.true_ious, single_ious)
+    return gain if gain is not None and gain.masks else None
 
 
 def point_entries(found: Judged, places: NDArray[np.integer]) -> dict[str, Any]:

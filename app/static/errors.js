@@ -202,7 +202,8 @@ function draw(page) {
   fill(parts["history-table"], historyNote(history), historyTable(history));
   fill(parts.classes, found.labels ? classBars(found) : nothingHere(found));
   fill(parts["confusion-card"], found.labels ? confusionTable(found) : null);
-  fill(parts["honesty-words"], h("p", { class: "honesty-words num" }, honestyWords(found.honesty)));
+  const told = [honestyWords(found.honesty), ...(found.fusion ? [fusionWords(found.fusion)] : [])];
+  fill(parts["honesty-words"], h("p", { class: "honesty-words num" }, told.join(" ")));
   fill(parts.bins, binTable(found, words));
   Promise.all([
     drawHistory(parts.history, history, { asShare, window: found.window }),
@@ -262,4 +263,11 @@ function honestyWords({ labels, correlation, error }) {
   const rho = isNumber(correlation) ? scoreText(correlation) : DASH;
   const off = isNumber(error) ? scoreText(error) : DASH;
   return `Rank correlation ${rho}, off by ${off} on average, over ${plural(labels, "label")} whose true IoU is known.`;
+}
+
+/** What fusing several masks into one gained over the best candidate's mask alone. */
+function fusionWords({ fused, single, gain, standard_error, better }) {
+  const error = isNumber(standard_error) ? ` ± ${standard_error.toFixed(3)}` : "";
+  const sign = gain < 0 ? "−" : "+";
+  return `Fused masks reach a true IoU of ${fused.toFixed(3)}, their best candidates alone ${single.toFixed(3)}: ${sign}${Math.abs(gain).toFixed(3)}${error}, better for ${percent(better)}.`;
 }

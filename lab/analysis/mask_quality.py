@@ -110,13 +110,16 @@ def mean_true_iou(masks: JudgedMasks) -> float:
 
 def fusion_gain(masks: JudgedMasks) -> FusionGain:
     """What fusing gained over the masks of which both true IoUs are known."""
-    known = ~(np.isnan(masks.true_ious) | np.isnan(masks.single_ious))
+    return paired_gain(masks.true_ious, masks.single_ious)
+
+
+def paired_gain(true_ious: FloatArray, single_ious: FloatArray) -> FusionGain:
+    """The same of columns as JudgedMasks has them: (N,) each, NaN = not known."""
+    known = ~(np.isnan(true_ious) | np.isnan(single_ious))
     count = int(known.sum())
     if count == 0:
         return FusionGain(0, *[float("nan")] * 6)
-    fused, single = (
-        ious[known].astype(np.float64) for ious in (masks.true_ious, masks.single_ious)
-    )
+    fused, single = (ious[known].astype(np.float64) for ious in (true_ious, single_ious))
     gain = fused - single
     return FusionGain(
         masks=count,

@@ -125,6 +125,26 @@ def test_labels_are_filtered_and_sorted_by_scores_of_boxes(client: TestClient, b
     assert ious == sorted(ious, reverse=True)
 
 
+def test_errors_and_labels_say_what_fusing_gained(client: TestClient, boxes: str) -> None:
+    rows = client.get(f"/lab/runs/{boxes}/labels", params={"span": 0, "size": 120}).json()["rows"]
+    gains = [row["target_iou"] - row["single_iou"] for row in rows]
+
+    found = client.get(f"/lab/runs/{boxes}/errors", params={"span": 0}).json()["fusion"]
+
+    assert found["masks"] == len(gains) > 3
+    assert found["gain"] == pytest.approx(sum(gains) / len(gains), abs=1e-5)
+    assert found["better"] == pytest.approx(sum(gain > 0 for gain in gains) / len(gains))
+    assert client.get("/lab/runs/teacher/errors", params={"span": 0}).json()["fusion"] is None
+
+
+@pytest.mark.browser
+def test_errors_tells_what_fusing_gained(page: Page, boxes: str) -> None:
+    page.goto(f"/errors?run={boxes}&span=0")
+
+    words = page.locator(".honesty-words")
+    expect(words).to_contain_text("Fused masks reach a true IoU of 0.", timeout=30_000)
+
+
 @pytest.mark.browser
 def test_the_plane_starts_with_box_and_pixel_scores_and_shows_how_well_masks_fit(
     page: Page, lab_root: Path, boxes: str
