@@ -70,8 +70,11 @@ export function mount(element) {
     try {
       const told = await ask("compare", { runs: ids });
       if (turn !== state.turn) return;
-      const isOther = state.ids !== ids.join();
-      Object.assign(state, { told, ids: ids.join() });
+      const found = told.runs.map((run) => run.run_id); // a link may name runs in other ways
+      if (found.join() !== ids.join()) address.note({ runs: found });
+      chooser.show(found);
+      const isOther = state.ids !== found.join();
+      Object.assign(state, { told, ids: found.join() });
       draw();
       curves.show(told.runs);
       if (isOther) images.show(told.runs);
