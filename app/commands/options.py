@@ -10,6 +10,7 @@ import typer
 
 from app.commands.terminal import WrongUse
 from lab.jobs.ray_cluster import Cluster
+from lab.store.errors import StoreTooOld
 from lab.store.queries import RunRow, list_runs
 from lab.store.store import Store
 
@@ -65,8 +66,12 @@ RayAddress = Annotated[
 
 
 def open_reader(root: Path | None) -> Store:
-    """The store, for reading only."""
-    return Store.open(root, read_only=True)
+    """The store, for reading only; one of an older seglab is brought up to date first."""
+    try:
+        return Store.open(root, read_only=True)
+    except StoreTooOld:
+        Store.open(root).close()
+        return Store.open(root, read_only=True)
 
 
 def without_labels(store: Store, row: RunRow, where: str) -> str:

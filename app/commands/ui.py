@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.options import StoreRoot
+from app.commands.options import StoreRoot, open_reader
 from app.commands.terminal import CommandFailed, WrongUse, note, say
 from app.guard import read_credentials
 from app.main import DEFAULT_PORT, PortBusy, UnknownHost, serve
+from lab.store.errors import StoreMissing
 from lab.store.store import default_root
 
 
@@ -38,6 +40,8 @@ def ui(
 ) -> None:
     """Open the dashboard; it follows running runs, and no request leaves the machine."""
     root = store_root or default_root()
+    with suppress(StoreMissing):  # the pages say what to do then
+        open_reader(root).close()
     try:
         serve(
             root,

@@ -15,6 +15,10 @@ class StoreTooNew(StoreError):
     """The store was written by a newer seglab."""
 
 
+class StoreTooOld(StoreError):
+    """The store was written by an older seglab; opening it for writing brings it up to date."""
+
+
 class RunNotFound(StoreError):
     """No run, or more than one, answers to a key; the message lists candidates."""
 

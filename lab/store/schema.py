@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, insert
 
 from lab.store.database import database_of
-from lab.store.errors import StoreError, StoreMissing, StoreTooNew
+from lab.store.errors import StoreMissing, StoreTooNew, StoreTooOld
 from lab.store.migrations import MIGRATIONS, Migration
 from lab.store.tables import METADATA, counters
 
@@ -43,7 +43,8 @@ def check_readable(connection: Connection, migrations: Sequence[Migration] = MIG
     """A reader cannot migrate: refuse every version but the newest.
 
     Raises:
-        StoreTooNew, StoreError: as `create_or_migrate`, and for an older store.
+        StoreTooNew, StoreError: as `create_or_migrate`.
+        StoreTooOld: an older seglab wrote it.
         StoreMissing: the database is empty.
     """
     newest, name = newest_version(migrations), database_of(connection).name
@@ -51,7 +52,7 @@ def check_readable(connection: Connection, migrations: Sequence[Migration] = MIG
     if found == 0:
         raise StoreMissing(f"{name}: no store here yet; train a run first")
     if found < newest:
-        raise StoreError(
+        raise StoreTooOld(
             f"{name}: schema version {found}, this seglab reads version {newest}; "
             "open the store once for writing to bring it up to date"
         )

@@ -75,6 +75,7 @@ class Store:
         Raises:
             StoreMissing: there is none to read.
             StoreTooNew: a newer seglab wrote it.
+            StoreTooOld: an older one wrote it, and `read_only` cannot bring it up to date.
             StoreError: it is no seglab store, or it cannot be opened.
         """
         root = (root if root is not None else default_root()).expanduser().absolute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lab.analysis.watch import Watch
 from lab.store.recorder import StoreRecorder
 from lab.store.store import Store
 from tests.app.commands.conftest import labels_of
+from tests.lab.store.old_stores import DIRECTORY, restore
 
 Captured = pytest.CaptureFixture[str]
 
@@ -199,3 +201,15 @@ def record_silence(store: Store, run_id: str) -> None:
     with StoreRecorder(store, run_id, watch=Watch(store, run_id, str)) as recorder:
         for step in range(11, 61):
             recorder.pseudo_labels(step, [nothing])
+
+
+@pytest.mark.parametrize(
+    "path", sorted(DIRECTORY.glob("version-*.sql")), ids=lambda path: path.stem
+)
+def test_a_store_of_an_older_seglab_is_brought_up_to_date_by_who_looks(
+    tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
+):
+    restore(path, tmp_path)
+
+    assert main(["runs", "--store", str(tmp_path), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) >= 1
