@@ -12,7 +12,7 @@ from app.acts import Act, act_on_runs, start_worker_after
 from app.answers import answer
 from app.guard import visitor
 from app.launch import differences
-from app.questions import Order, Question
+from app.questions import Order, Question, Whole
 from lab.config import change_live, flatten, full_key, live_keys
 from lab.jobs import control
 from lab.jobs.live import apply_live
@@ -98,7 +98,7 @@ def router(root: Path) -> APIRouter:
             )
 
     @routes.get("/asks/{ask}")
-    def ask(request: Request, ask: int, _: Annotated[Question, Query()]) -> Response:
+    def ask(request: Request, ask: Whole, _: Annotated[Question, Query()]) -> Response:
         with Store.open(root, read_only=True) as store:
             return answer(request, ask_row(store, ask))
 

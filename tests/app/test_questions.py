@@ -18,6 +18,10 @@ SENSELESS = (
     *("nan", "1e999", "-1", "", "one", "\x00", "score:nan:"),
 )
 TOO_LONG = SENSELESS[:4]
+SENSELESS_BODIES = (
+    *(b"", b"{", b"\xff\x00", b"null", b"3", b'"text"', b"[]", b"[[[[]]]]", b"{}"),
+    *(b'{"nonsense": 1}', b'{"runs": "teacher", "act": []}', b'{"changes": [1]}', b"1e999"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Route:
     """A path with placeholders, and the names of what it takes, those of whole numbers apart."""
 
     path: str
+    verb: str
     query: tuple[str, ...]
     whole: tuple[str, ...]
     required: tuple[str, ...]
@@ -37,11 +42,12 @@ def our_routes() -> Iterator[Route]:
         if not path.startswith("/lab/") or path in FILES:
             continue
         for verb, told in verbs.items():
-            assert verb == "get", "this test asks with GET: teach it the other verbs"
+            assert verb in ("get", "post"), "teach this test the other verbs"
             given = told.get("parameters", ())
             query = [one for one in given if one["in"] == "query"]
             yield Route(
                 path,
+                verb,
                 tuple(one["name"] for one in query),
                 tuple(one["name"] for one in query if is_whole(one["schema"])),
                 tuple(one["name"] for one in query if one["required"]),
@@ -55,12 +61,14 @@ def is_whole(schema: dict) -> bool:
     return any(one.get("type") == "integer" for one in (schema, *schema.get("anyOf", ())))
 
 
-ROUTES = list(our_routes())
+ROUTES = [route for route in our_routes() if route.verb == "get"]
+ACTS = [route for route in our_routes() if route.verb == "post"]
 
 
 def address(route: Route, **parts: str) -> str:
     """The route of a run and an image that exist, but for `parts`."""
-    return route.path.format(**{"key": "teacher", "image_id": "1"} | parts)
+    whole = dict.fromkeys(route.whole_in_path, "1")
+    return route.path.format(**{"key": "teacher"} | whole | parts)
 
 
 def enough(route: Route) -> dict[str, str]:
@@ -117,6 +125,16 @@ def test_the_largest_and_the_smallest_number_are_numbers(client: TestClient, rou
             answer = client.get(address(route), params=enough(route) | {name: str(value)})
 
             assert answer.status_code in (200, 404, 422), (name, value)
+
+
+@pytest.mark.parametrize("route", ACTS, ids=lambda route: route.path)
+@pytest.mark.parametrize("body", SENSELESS_BODIES)
+def test_no_body_is_a_stack_trace(client: TestClient, route: Route, body: bytes) -> None:
+    """The client raises what the server raises."""
+    answer = client.post(address(route), content=body)
+
+    assert answer.status_code in (404, 409, 422), answer.text
+    assert answer.json().get("detail") or answer.json().get("error")
 
 
 @pytest.mark.parametrize("bounds", ["nan:", ":nan", "inf:-inf", ":1e999"])
