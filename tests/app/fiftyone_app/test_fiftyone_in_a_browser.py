@@ -1,0 +1,90 @@
+"""FiftyOne's App over a real database, in a browser: images, the panel, and nobody else asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect
+
+from app.fiftyone.app_server import app_server, dataset_address
+from app.fiftyone.database import Address
+from app.fiftyone.environment import fiftyone_environment
+from app.fiftyone.keeper import free_port
+from app.fiftyone.request import build_request
+from app.fiftyone.views import KINDS, kind_view
+from lab.store.queries import get_run
+from lab.store.store import Store
+
+pytestmark = [pytest.mark.browser, pytest.mark.fiftyone]
+
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def dataset(fiftyone_lab: Store, mongo: Address) -> Any:
+    from app.fiftyone.showing import show
+
+    return show(fiftyone_lab, build_request(fiftyone_lab.root, get_run(fiftyone_lab, "teacher")))[1]
+
+
+@pytest.fixture(scope="module")
+def fiftyone_app(fiftyone_lab: Store, mongo: Address) -> Iterator[str]:
+    """The address of a real App."""
+    directory = fiftyone_lab.root / "fiftyone"
+    environment = fiftyone_environment(mongo, fiftyone_lab.root)
+    with app_server(directory, free_port(), environment) as app:
+        app.wait_until_up()
+        yield app.address
+
+
+@pytest.fixture
+def answered() -> list[str]:
+    """Addresses that answered a page; what the browser itself refused to ask is not among them."""
+    return []
+
+
+@pytest.fixture
+def app_page(browser: Browser, answered: list[str]) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page = context.new_page()
+
+    def hear(response: Response) -> None:
+        answered.append(response.url)
+
+    page.on("response", hear)
+    offer = page.get_by_text("Dismiss")  # FiftyOne's own advertisement lies over everything
+    page.add_locator_handler(offer, lambda found: found.click())
+    yield page
+    context.close()
+
+
+def test_a_saved_view_and_our_panel_open_in_the_app(
+    dataset: Any, fiftyone_app: str, app_page: Page, answered: list[str]
+) -> None:
+    view = next(name for name in view_names() if len(dataset.load_saved_view(name)))
+
+    app_page.goto(dataset_address(fiftyone_app, dataset.slug, view_slug(dataset, view)))
+    expect(app_page.get_by_text(view, exact=True).first).to_be_visible()
+    expect(app_page.locator("[data-cy='looker']").first).to_be_visible()
+    app_page.get_by_title("New panel").first.click()
+    app_page.get_by_text("seglab: errors").first.click()
+
+    expect(app_page.get_by_text("at these thresholds").first).to_be_visible()
+    expect(app_page.locator(".js-plotly-plot .bars .point").first).to_be_visible()
+    expect(app_page.get_by_role("slider")).not_to_have_count(0)
+    assert any("/media?" in one for one in answered)
+    assert [one for one in answered if not one.startswith((fiftyone_app, "data:", "blob:"))] == []
+
+
+def view_names() -> list[str]:
+    """Of the saved views by kind of the newest labels."""
+    return [kind_view("latest", kind).name for kind in KINDS]
+
+
+def view_slug(dataset: Any, name: str) -> str:
+    """The name of a saved view in an address."""
+    return next(one.slug for one in dataset._doc.saved_views if one.name == name)
