@@ -71,7 +71,7 @@ imports: install
 	@$(BIN)/lint-imports --no-logo
 
 unit: install
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu and not bench"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not bench"
 
 bench: install ## measure: store, analysis, engine, dashboard
 	@for file in tests/bench/bench_*.py; do \
