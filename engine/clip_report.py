@@ -88,6 +88,8 @@ def make_report(options: argparse.Namespace) -> dict[str, Any]:
     subject = open_subject(options.dataset, options.images, options.store / "datasets")
     config = _with_options(subject.clip, options)
     dataset = subject.dataset.with_images(subject.dataset.images[: options.limit])
+    if not any(image.annotations for image in dataset.images):
+        raise DatasetError(f"{options.dataset}: no annotated object to look at")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.pretrained == "labeled":
         raise ConfigError(
@@ -150,8 +152,6 @@ def recognise_objects(judge: OpenClipCorrector, dataset: Dataset, device: torch.
             areas = np.array([one.area for one in objects], dtype=np.float32)
             parts.append((truth.numpy(), answers.numpy(), areas))
             bar.update(index + 1, f"{sum(len(part[0]) for part in parts)} objects")
-    if not parts:
-        raise DatasetError(f"dataset {dataset.name}: no annotated object to look at")
     truth, answers, areas = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Answers(truth, answers, areas)
 

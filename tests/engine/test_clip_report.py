@@ -144,3 +144,11 @@ def test_images_without_objects_are_refused(tmp_path, root, capsys):
     assert main(["--store", str(root), str(tmp_path / "val.json"), str(tmp_path)]) == 2
 
     assert "no annotated object" in capsys.readouterr().err
+
+
+def test_a_dataset_without_objects_is_refused_by_name(tmp_path, root, capsys):
+    path = tmp_path / "empty.json"
+    path.write_text('{"images": [], "annotations": [], "categories": []}')
+
+    assert main([str(path), str(tmp_path), "--store", str(root)]) == 2
+    assert f"{path}: no annotated object to look at" in capsys.readouterr().err
