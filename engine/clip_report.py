@@ -88,7 +88,7 @@ def make_report(options: argparse.Namespace) -> dict[str, Any]:
     subject = open_subject(options.dataset, options.images, options.store / "datasets")
     config = _with_options(subject.clip, options)
     dataset = subject.dataset.with_images(subject.dataset.images[: options.limit])
-    if not any(image.annotations for image in dataset.images):
+    if not any(map(_objects, dataset.images)):
         raise DatasetError(f"{options.dataset}: no annotated object to look at")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.pretrained == "labeled":
