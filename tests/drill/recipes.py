@@ -29,7 +29,7 @@ checkpoint_every = {save_every}
 PL_DC = """
 [method]
 name = "pl_dc"
-class_threshold = 0.02
+class_threshold = 0.01
 mask_threshold = 0.5
 burn_in_steps = 3
 ema_decay = 0.9

@@ -17,14 +17,17 @@ NEED_NONE = ("queued", "finished", "failed", "stopped", "stale")
 
 
 def wait_for_truth(stage: Stage) -> float:
-    """Wait until all statuses are true; the seconds it took."""
+    """Wait until all statuses are true; the seconds it took.
+
+    An answer is late only if it was asked for late: on a busy machine a verb starts slowly.
+    """
     began = time.monotonic()
     while True:
+        asked = time.monotonic() - began
         wrong = untrue(stage.told(), stage)
-        took = time.monotonic() - began
         if not wrong:
-            return took
-        demand(took < PROMISED + SLACK, f"after {took:.0f} s: {'; '.join(wrong)}")
+            return time.monotonic() - began
+        demand(asked < PROMISED + SLACK, f"asked after {asked:.0f} s: {'; '.join(wrong)}")
         time.sleep(0.3)
 
 
