@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,7 @@ from app.answers import answer
 from app.label_entries import image_entry, label_entries, truth_entry
 from app.label_pages import page_of_labels
 from app.questions import ImageId, Question, Span, Whole
+from app.selections import Selection, find_selection
 from app.window import StepWindow, choose_window
 from lab.datasets.records import DropRule, ErrorKind, LabelSource
 from lab.store.queries import LabelFilter, find_labels, get_run, image_record, label_steps
@@ -43,6 +45,8 @@ class LabelQuestion(Question):
     """Class of the true object a label lies on; -1 = it lies on nothing."""
     range: list[str] = Field(default_factory=list)
     """column:low:high, both ends included, either may be empty, neither infinite."""
+    selection: Whole | None = None
+    """Id of labels that somebody picked out; steps do not narrow it."""
     sort: str = "mask_quality"
     desc: bool = False
     size: Annotated[int, Field(ge=1, le=120)] = 24
@@ -83,16 +87,20 @@ def router(root: Path) -> APIRouter:
 
 def label_page(store: Store, run_id: str, question: LabelQuestion) -> dict[str, Any]:
     """One page of labels with masks, the sizes of their images, and how many there are in all."""
-    window = choose_window(
-        label_steps(store, run_id, LabelSource.PSEUDO), question.it, question.span
-    )
+    picked = picked_labels(store, run_id, question)
+    step, span = (question.it, question.span) if picked is None else (None, 0)
+    window = choose_window(label_steps(store, run_id, LabelSource.PSEUDO), step, span)
+    name = None if picked is None else picked.name
     if window is None:
-        return {"total": 0, "window": None, "rows": [], "images": {}}
+        return {"total": 0, "window": None, "selection": name, "rows": [], "images": {}}
+    wanted = label_filter(question, window)
+    if picked is not None:
+        wanted = replace(wanted, label_ids=picked.label_ids)
     try:
         page = page_of_labels(
             store,
             run_id,
-            label_filter(question, window),
+            wanted,
             sort=question.sort,
             descending=question.desc,
             limit=question.size,
@@ -101,7 +109,27 @@ def label_page(store: Store, run_id: str, question: LabelQuestion) -> dict[str, 
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
     rows, images = label_entries(store, run_id, page.rows)
-    return {"total": page.total, "window": window, "rows": rows, "images": images}
+    return {
+        "total": page.total,
+        "window": window,
+        "selection": name,
+        "rows": rows,
+        "images": images,
+    }
+
+
+def picked_labels(store: Store, run_id: str, question: LabelQuestion) -> Selection | None:
+    """The selection in question, if one is.
+
+    Raises:
+        HTTPException: 422, naming a selection that the run has not.
+    """
+    if question.selection is None:
+        return None
+    try:
+        return find_selection(store, run_id, question.selection)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
 
 
 def label_filter(question: LabelQuestion, window: StepWindow) -> LabelFilter:

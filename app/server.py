@@ -17,6 +17,7 @@ from app import (
     api_clip,
     api_compare,
     api_errors,
+    api_fiftyone,
     api_labels,
     api_launch,
     api_pictures,
@@ -56,6 +57,7 @@ def build_routes(root: Path) -> FastAPI:
     app.include_router(api_compare.router(root))
     app.include_router(api_clip.router(root))
     app.include_router(api_errors.router(root))
+    app.include_router(api_fiftyone.router(root))
     app.include_router(api_labels.router(root))
     app.include_router(api_timeline.router(root))
     app.include_router(api_what_if.router(root))

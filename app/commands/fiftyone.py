@@ -19,8 +19,11 @@ from app.fiftyone.app_server import AppFailed, app_server, dataset_address
 from app.fiftyone.database import Address, database
 from app.fiftyone.environment import check_installed, fiftyone_environment, use
 from app.fiftyone.mongod import NoDatabase
-from app.fiftyone.request import Request, build_request
+from app.fiftyone.request import Request, build_request, dashes
+from app.fiftyone.views import KINDS, kind_view
+from app.fiftyone_sessions import Session, announced
 from app.main import PortBusy, bind
+from lab.store.processes import this_process
 from lab.store.queries import get_run
 from lab.store.store import Store
 
@@ -112,9 +115,23 @@ def serve(
     with app_server(directory, port, fiftyone_environment(address, store.root)) as app:
         opened = fill_here(store, request, address, anew, app.address)
         app.wait_until_up()
-        tell(opened, json)
-        code = app.process.wait()
+        with announced(store.root, session_of(request, app.address)):
+            tell(opened, json)
+            code = app.process.wait()
     raise CommandFailed(f"FiftyOne's App ended with exit code {code}")
+
+
+def session_of(request: Request, app: str) -> Session:
+    """What the dashboard is told: the dataset, and its view of each kind of the first field."""
+    field = request.fields[0].name
+    views = {kind.name.lower(): dashes(kind_view(field, kind).name) for kind in KINDS}
+    return Session(
+        run_id=request.run_id,
+        dataset=request.dataset,
+        address=dataset_address(app, request.dataset),
+        kinds={kind: dataset_address(app, request.dataset, view) for kind, view in views.items()},
+        process=this_process(),
+    )
 
 
 def fill_here(

@@ -21,6 +21,7 @@ from app.commands.terminal import (
     say_json,
     say_table,
 )
+from app.selections import Selection, labels_page, selections
 from lab.analysis.alerts import Alert
 from lab.analysis.watch import run_alerts, standing_alerts
 from lab.config import AppliedChange, RunConfig, flatten
@@ -78,10 +79,14 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
         alerts = run_alerts(store, row.run_id)
         changes = applied_changes(store, row.run_id)
         masks = report_lately(store, row.run_id)
+        picked = selections(store, row.run_id)
     last = summaries[-1] if summaries else None
     if json:
         answer = {"run": row, "evaluations": scores, "last_summary": last, "files": files}
-        say_json(answer | {"alerts": alerts, "applied": changes, "masks_lately": masks})
+        say_json(
+            answer
+            | {"alerts": alerts, "applied": changes, "masks_lately": masks, "selections": picked}
+        )
         return
     _say_state(row)
     for alert in alerts:
@@ -94,6 +99,7 @@ def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:
         say(in_words(masks))
     _say_pairs("changed in the config", changed_values(row.config))
     _say_pairs("changed while it trained", _changes_in_words(changes))
+    _say_pairs("selected labels", _selections_in_words(row.run_id, picked))
     _say_pairs("files", {name: str(path) for name, path in files.items()})
 
 
@@ -167,6 +173,15 @@ def _changes_in_words(changes: Sequence[AppliedChange]) -> dict[str, str]:
         f"step {change.step}: {key}": f"{one.old} -> {one.new}, by {change.author}"
         for change in changes
         for key, one in change.changes.items()
+    }
+
+
+def _selections_in_words(run_id: str, picked: Sequence[Selection]) -> dict[str, str]:
+    """ "odd cats (event 12)": "3 labels, /labels?run=...": the page of the dashboard."""
+    return {
+        f"{one.name} (event {one.selection_id})": f"{len(one.label_ids)} labels, "
+        f"{labels_page(run_id, one.selection_id)}"
+        for one in picked
     }
 
 

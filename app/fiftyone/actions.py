@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from app.label_scores import BY_NAME
 from app.launch import LaunchError, queue_fork, queue_like
+from app.selections import SELECTION
 from app.thresholds import config_in_effect, min_area_of, threshold_fields
 from lab.store.queries import checkpoints, get_run
 from lab.store.runs import add_event
@@ -20,8 +21,6 @@ from lab.store.store import Store
 
 How = Literal["fork", "new"]
 COMMAND = ("fiftyone", "relaunch")
-SELECTION = "selection"
-"""Kind of the event that says which labels somebody picked out."""
 
 
 @dataclass(frozen=True, slots=True)

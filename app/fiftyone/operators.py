@@ -11,6 +11,7 @@ from fiftyone.operators import types
 from app.fiftyone.actions import Rules, changes_of, relaunch, remember_selection, rules_of
 from app.fiftyone.dataset import recorded_request
 from app.fiftyone.request import LabelField, Request
+from app.selections import labels_page
 from lab.config import ConfigError
 from lab.store.errors import StoreError
 from lab.store.store import Store
@@ -142,16 +143,20 @@ class SendSelection(foo.Operator):
         try:
             if not any(chosen.values()):
                 raise ValueError("no label is selected")
-            for field, ids in chosen.items():
-                if ids:
-                    name = ctx.params.get("name") or ""
-                    remember_selection(Path(request.root), field.run_id, ids, name)
+            name = ctx.params.get("name") or ""
+            pages = [remember(request, field, ids, name) for field, ids in chosen.items() if ids]
         except REFUSALS as error:
             return {"said": str(error)}
-        return {"said": f"{sum(map(len, chosen.values()))} labels are remembered in the lab."}
+        return {"said": f"{sum(map(len, chosen.values()))} labels: {' '.join(pages)}"}
 
     def resolve_output(self, ctx: Context) -> Any:  # noqa: ARG002 - FiftyOne passes it
         return said("Send selection to the lab")
+
+
+def remember(request: Request, field: LabelField, ids: list[int], name: str) -> str:
+    """Write down a selection; returns the address of the dashboard's page of it."""
+    selection_id = remember_selection(Path(request.root), field.run_id, ids, name)
+    return request.dashboard + labels_page(field.run_id, selection_id)
 
 
 def selected_ids(dataset: Any, field: LabelField, selected: list[dict[str, Any]]) -> list[int]:

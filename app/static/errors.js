@@ -5,6 +5,7 @@ import { fill, h, segmented, select, setText } from "./dom.js";
 import { drawCorrelation, drawHistory, drawHonesty } from "./error_charts.js";
 import { FATES, labelsLink, whose } from "./error_links.js";
 import { binTable, classBars, confusionTable, historyTable } from "./error_tables.js";
+import { fiftyoneFold } from "./fiftyone.js";
 import { ask, runPath } from "./http.js";
 import { missingRun, noLabels, notice } from "./notices.js";
 import { following, listen, session, windowQuestion } from "./session.js";
@@ -44,7 +45,7 @@ function buildPage() {
   page.parts = Object.fromEntries(ids.map((id) => [id, h("div", { id: `errors-${id}` })]));
   for (const id of ["history", "honesty", "correlation"]) page.parts[id].className = "chart";
   page.score = select("Score", [], "", (score) => address.change({ score }));
-  fill(page.body, toolbar(page), legend(), sections(page));
+  fill(page.body, toolbar(page), fiftyoneFold(), legend(), sections(page));
   page.node = h("div", { class: "page", id: "errors-page" }, head(page), page.problem, page.body);
   page.node.hidden = true;
   return page;

@@ -34,6 +34,7 @@ export function filterQuestion() {
     duplicate: address.get("again"),
     truth: address.get("truth"),
     image: address.get("image"),
+    selection: address.get("selection"),
     range: ranged()
       .map(({ name }) => rangeOf(name))
       .filter((text) => text !== null),
@@ -62,6 +63,7 @@ export function buildFilters() {
       truthFilter(),
       againFilter(),
       imageFilter(),
+      selectionFilter(),
       rangeFilter(),
       ruleFilter(),
       changedFilter(),
@@ -122,15 +124,20 @@ function againFilter() {
   return group("First on its object?", segmented("First?", options, address.get("again") ?? "", pick));
 }
 
-/** Only where a link came with one: nobody knows image ids by heart. */
-function imageFilter() {
-  const image = address.get("image");
-  if (image === null) return null;
+const imageFilter = () => linkedFilter("image");
+
+const selectionFilter = () => linkedFilter("selection");
+
+/** Only where a link came with one: nobody knows these ids by heart. */
+function linkedFilter(parameter) {
+  const value = address.get(parameter);
+  if (value === null) return null;
   const clear = () => {
-    change({ image: null });
+    change({ [parameter]: null });
     node.remove();
   };
-  const button = h("button", { type: "button", class: "chip", onclick: clear }, `image ${image} ×`);
+  const text = `${parameter} ${value} ×`;
+  const button = h("button", { type: "button", class: "chip", onclick: clear }, text);
   const node = group("Only of", button);
   return node;
 }
@@ -213,6 +220,7 @@ function clearButton(rebuild) {
       again: null,
       truth: null,
       image: null,
+      selection: null,
       ...Object.fromEntries(ranged().map(({ name }) => [name, null])),
     });
     rebuild();

@@ -139,7 +139,8 @@ function showRows(page) {
   showPager(page);
 }
 
-function tallyText({ total, window }) {
+function tallyText({ total, window, selection }) {
+  if (selection !== null) return `${plural(total, "label")} of the selection “${selection}”`;
   const first = Math.max(0, window.first);
   const where =
     first === window.last

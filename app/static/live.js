@@ -9,6 +9,7 @@ import { buildActs } from "./live_acts.js";
 import * as curves from "./live_curves.js";
 import { makesNone, missingRun, noneToShow } from "./notices.js";
 import { binned, extend } from "./series.js";
+import { selectionList } from "./selections.js";
 import { listen, session } from "./session.js";
 import {
   ap,
@@ -100,7 +101,7 @@ export function mount(element) {
     setText(title, run.name);
     setText(meta, `${run.method} on ${run.host}, ${run.dataset}, ${run.run_id}`);
     setText(error, run.error ?? "");
-    fill(alerts, alertList(state.data.alerts));
+    fill(alerts, alertList(state.data.alerts), selectionList(state.data.events));
     acts.show(run);
     const hasNone = makesNone(run) && state.data.bins.length === 0;
     tiles.show(state.data, hasNone);

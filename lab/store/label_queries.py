@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, Table, exists, func, select
+from sqlalchemy import ColumnElement, Row, Select, Table, bindparam, exists, func, select
 
 from lab.datasets.records import DropRule, ErrorKind, LabelSource, Rle
 from lab.store import tables
@@ -69,6 +69,8 @@ class LabelFilter:
     """Class of the truth that decided the label's kind; -1 = it lies on nothing."""
     ranges: Mapping[str, Range] = field(default_factory=dict)
     """(lowest, highest) by name of a float column, such as {"mask_quality": (0.5, None)}."""
+    label_ids: Collection[int] | None = None
+    """None but these."""
     min_area: float | None = None
     """Mask pixels."""
     max_area: float | None = None
@@ -163,6 +165,8 @@ def label_columns(
     for name in columns:
         if name not in LABEL_COLUMNS:
             raise ValueError(f"column {name!r}: expected one of {', '.join(LABEL_COLUMNS)}")
+    if filter.label_ids is not None:
+        return _columns_of_ids(store, run_id, filter, filter.label_ids, columns)
     if filter.true_label is not None:
         return _columns_on(store, run_id, filter, columns)
     chunks: list[dict[str, NDArray]] = [_columns_of([], filter, columns)]
@@ -179,6 +183,16 @@ def _columns_on(
     needed = tuple(dict.fromkeys((*columns, *COLUMNS)))
     found = label_columns(store, run_id, replace(filter, true_label=None), needed)
     wanted = true_labels(store, run_id, found) == filter.true_label
+    return {name: found[name][wanted] for name in columns}
+
+
+def _columns_of_ids(
+    store: Store, run_id: str, filter: LabelFilter, ids: Collection[int], columns: Sequence[str]
+) -> dict[str, NDArray]:
+    """`label_columns` of the labels with these ids."""
+    needed = tuple(dict.fromkeys((*columns, "label_id")))
+    found = label_columns(store, run_id, replace(filter, label_ids=None), needed)
+    wanted = np.isin(found["label_id"], np.array(list(ids), np.int64))
     return {name: found[name][wanted] for name in columns}
 
 
@@ -247,7 +261,7 @@ def _places(table: Table, run: int, filter: LabelFilter) -> list[ColumnElement[b
 def _conditions(run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
     """The filter in SQL."""
     c = labels.c
-    conditions = _places(labels, run, filter)
+    conditions = [*_places(labels, run, filter), *_with_ids(filter.label_ids)]
     for column, value in (
         (c.label, filter.label),
         (c.kept, filter.kept),
@@ -269,6 +283,15 @@ def _conditions(run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
         if highest is not None:
             conditions.append(c[name] <= float(np.float32(highest)))
     return conditions
+
+
+def _with_ids(label_ids: Collection[int] | None) -> list[ColumnElement[bool]]:
+    """Ids are written into the statement: there may be more than a database takes as values."""
+    if label_ids is None:
+        return []
+    column, ids = labels.c.label_id, [int(one) for one in label_ids]
+    values = bindparam(None, ids, expanding=True, literal_execute=True, type_=column.type)
+    return [column.in_(values)]
 
 
 def _passing(

@@ -21,6 +21,7 @@ FILTERS = [
     LabelFilter(kinds=[ErrorKind.LOC, ErrorKind.BG], ranges={"mask_quality": (0.5, 0.9)}),
     LabelFilter(image_id=3, label=2),
     LabelFilter(first_step=10_000),
+    LabelFilter(label_ids=range(30, 90), kept=True),
 ]
 
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
-from app.fiftyone.app_server import app_server, dataset_address
+from app.commands.fiftyone import session_of
+from app.fiftyone.app_server import app_server
 from app.fiftyone.database import Address
 from app.fiftyone.environment import fiftyone_environment
 from app.fiftyone.keeper import free_port
-from app.fiftyone.request import build_request
+from app.fiftyone.request import Request, build_request
 from app.fiftyone.views import KINDS, kind_view
+from lab.datasets.records import ErrorKind
 from lab.store.queries import get_run
 from lab.store.store import Store
 
@@ -23,10 +25,15 @@ PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def dataset(fiftyone_lab: Store, mongo: Address) -> Any:
+def request_of_teacher(fiftyone_lab: Store) -> Request:
+    return build_request(fiftyone_lab.root, get_run(fiftyone_lab, "teacher"))
+
+
+@pytest.fixture(scope="module")
+def dataset(fiftyone_lab: Store, request_of_teacher: Request, mongo: Address) -> Any:
     from app.fiftyone.showing import show
 
-    return show(fiftyone_lab, build_request(fiftyone_lab.root, get_run(fiftyone_lab, "teacher")))[1]
+    return show(fiftyone_lab, request_of_teacher)[1]
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +70,17 @@ def app_page(browser: Browser, answered: list[str]) -> Iterator[Page]:
 
 
 def test_a_saved_view_and_our_panel_open_in_the_app(
-    dataset: Any, fiftyone_app: str, app_page: Page, answered: list[str]
+    dataset: Any,
+    request_of_teacher: Request,
+    fiftyone_app: str,
+    app_page: Page,
+    answered: list[str],
 ) -> None:
-    view = next(name for name in view_names() if len(dataset.load_saved_view(name)))
+    kind = next(one for one in KINDS if len(dataset.load_saved_view(view_name(one))))
+    view = view_name(kind)
+    links = session_of(request_of_teacher, fiftyone_app).kinds
 
-    app_page.goto(dataset_address(fiftyone_app, dataset.slug, view_slug(dataset, view)))
+    app_page.goto(links[kind.name.lower()])
     expect(app_page.get_by_text(view, exact=True).first).to_be_visible()
     expect(app_page.locator("[data-cy='looker']").first).to_be_visible()
     app_page.get_by_title("New panel").first.click()
@@ -80,11 +93,6 @@ def test_a_saved_view_and_our_panel_open_in_the_app(
     assert [one for one in answered if not one.startswith((fiftyone_app, "data:", "blob:"))] == []
 
 
-def view_names() -> list[str]:
-    """Of the saved views by kind of the newest labels."""
-    return [kind_view("latest", kind).name for kind in KINDS]
-
-
-def view_slug(dataset: Any, name: str) -> str:
-    """The name of a saved view in an address."""
-    return next(one.slug for one in dataset._doc.saved_views if one.name == name)
+def view_name(kind: ErrorKind) -> str:
+    """Of the saved view of the newest kept labels of a kind."""
+    return kind_view("latest", kind).name
