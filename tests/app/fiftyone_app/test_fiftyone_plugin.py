@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -29,10 +30,13 @@ def dataset(store: Store, run_id: str, mongo: Address) -> Any:
 
 
 def run_operator(name: str, dataset: Any, params: dict[str, Any], **more: Any) -> Any:
+    """In a thread of its own: where a loop runs (playwright's), the result would be a promise."""
     import fiftyone.operators as foo
 
     context = {"dataset": dataset, "params": params, **more}
-    return foo.execute_operator(f"@seglab/errors/{name}", context).result
+    with ThreadPoolExecutor(1) as alone:
+        asked = alone.submit(foo.execute_operator, f"@seglab/errors/{name}", context)
+        return asked.result().result
 
 
 def test_the_button_forks_with_the_thresholds_of_its_form(store: Store, run_id: str, dataset: Any):
