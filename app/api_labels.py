@@ -93,10 +93,10 @@ def label_page(store: Store, run_id: str, question: LabelQuestion) -> dict[str, 
     name = None if picked is None else picked.name
     if window is None:
         return {"total": 0, "window": None, "selection": name, "rows": [], "images": {}}
-    wanted = label_filter(question, window)
-    if picked is not None:
-        wanted = replace(wanted, label_ids=picked.label_ids)
     try:
+        wanted = label_filter(question, window)
+        if picked is not None:
+            wanted = replace(wanted, label_ids=picked.label_ids)
         page = page_of_labels(
             store,
             run_id,
