@@ -92,7 +92,7 @@ def _leave_word(
     store: Store, run_id: str, process: subprocess.Popen[bytes], *, asked: bool
 ) -> None:
     """Say how a run ended whose process could not; one that never began still waits."""
-    if get_run(store, run_id).status not in ("queued", "finished", "failed", "stopped"):
+    if get_run(store, run_id).status != "queued":
         end_if_unfinished(
             store, run_id, *verdict(process.returncode, began=True, cancels=int(asked))
         )

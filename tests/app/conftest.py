@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,8 +62,15 @@ def client(lab_root: Path) -> Iterator[TestClient]:
 @pytest.fixture(scope="session")
 def address(lab_root: Path) -> Iterator[str]:
     """The address of a real server of the filled store."""
+    with serving(lab_root) as address:
+        yield address
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[str]:
+    """A real server of a store on a free port; its address."""
     listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(build_server(lab_root), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(build_server(root), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
@@ -110,9 +118,16 @@ def watch() -> Watch:
 
 @pytest.fixture
 def page(browser: Browser, address: str, watch: Watch) -> Iterator[Page]:
+    with watched_page(browser, address, watch, PATIENCE_MS) as page:
+        yield page
+
+
+@contextmanager
+def watched_page(browser: Browser, address: str, watch: Watch, patience: int) -> Iterator[Page]:
+    """A page that waits `patience` milliseconds at most; nothing may have gone wrong or out."""
     context = browser.new_context(base_url=address, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
+    context.set_default_timeout(patience)
+    expect.set_options(timeout=patience)
     page = context.new_page()
     page.on("console", watch.hear)
     page.on("pageerror", lambda error: watch.complaints.append(str(error)))

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import psutil
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
-from app.main import bind
-from app.server import build_server
 from lab.jobs.control import cancel
 from lab.store.errors import ActionRefused
 from lab.store.queries import events, get_run, list_runs
 from lab.store.store import Store
 from lab.store.worker_rows import living_workers
-from tests.app.conftest import Watch
+from tests.app.conftest import Watch, serving, watched_page
 
 pytestmark = pytest.mark.browser
 
@@ -68,28 +63,8 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def page(browser: Browser, root: Path, watch: Watch) -> Iterator[Page]:
-    listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(build_server(root), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.02)
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    context = browser.new_context(base_url=address, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    page = context.new_page()
-    page.on("console", watch.hear)
-    page.on("pageerror", lambda error: watch.complaints.append(str(error)))
-    page.on("request", watch.see)
-    yield page
-    context.close()
-    server.should_exit = True
-    thread.join(timeout=10)
-    listener.close()
-    assert watch.complaints == []
-    assert watch.outside == []
+    with serving(root) as address, watched_page(browser, address, watch, PATIENCE_MS) as page:
+        yield page
 
 
 def write(page: Page, key: str, text: str) -> None:
