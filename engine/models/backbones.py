@@ -10,6 +10,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from engine.checkpoint import CheckpointError, load_weights
+from engine.models.deformable import DeformableConvolution, deform
 from engine.weights import SHAPES_BACKBONE
 
 STEM = ("conv1", "bn1", "relu", "maxpool")
@@ -63,6 +64,8 @@ def build_backbone(preset: str, width: int, freeze_stages: int, *, pretrained: b
         norm = FrozenBatchNorm2d if pretrained else nn.BatchNorm2d
         body = ResNet(Bottleneck, blocks, norm_layer=norm)
         del body.fc, body.avgpool
+        if preset == "r101_dcn":
+            deform(body, STAGES[1:], interval=3)
         channels = (256, 512, 1024, 2048)
     backbone = Backbone(body, channels)
     _freeze(body, freeze_stages)
@@ -88,7 +91,7 @@ def load_pretrained(body: nn.Module, pyramid: nn.Module, path: Path) -> None:
         load_into(body, _below(state, "body."), path)
         load_into(pyramid, _below(state, "pyramid."), path)
     else:
-        load_into(body, state, path)
+        load_into(body, offsets_of(body) | state, path)
 
 
 def pretrained_state(body: nn.Module, pyramid: nn.Module) -> dict[str, Tensor]:
@@ -98,6 +101,16 @@ def pretrained_state(body: nn.Module, pyramid: nn.Module) -> dict[str, Tensor]:
         prefix + name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
         for prefix, part in parts.items()
         for name, tensor in part.state_dict().items()
+    }
+
+
+def offsets_of(body: nn.Module) -> dict[str, Tensor]:
+    """What deformable convolutions have and a classifier's file lacks; they start without."""
+    return {
+        f"{name}.offsets.{key}": tensor
+        for name, module in body.named_modules()
+        if isinstance(module, DeformableConvolution)
+        for key, tensor in module.offsets.state_dict().items()
     }
 
 

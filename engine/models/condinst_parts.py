@@ -12,6 +12,7 @@ from torch.nn import functional
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
+from engine.models.bifpn import BiFPN
 from engine.models.dynamic_head import parameter_count
 from engine.models.fcos import INFINITE
 from engine.models.placed_convolution import PlacedConvolution
@@ -33,6 +34,8 @@ class Architecture:
     mask_width: int
     mask_channels: int = 8
     depth_layer: bool = False
+    repeats: int = 0
+    """Of a BiFPN; 0 = a plain FPN."""
 
 
 PAPER = Architecture(
@@ -46,6 +49,8 @@ PAPER = Architecture(
     mask_stride=8,
     mask_width=128,
 )
+DEFORMABLE = replace(PAPER, channels=160, repeats=6)
+"""BoxInst's, and that of all who name a DCN row: ResNet-101 under a BiFPN."""
 SMALL = Architecture(
     levels=("c3", "c4", "c5"),
     strides=(8, 16, 32),
@@ -61,15 +66,16 @@ SMALL = Architecture(
 
 def architecture_of(config: CondInstConfig) -> Architecture:
     """The preset with what a config may change of it."""
+    chosen = {"tiny": SMALL, "r101_dcn": DEFORMABLE}.get(config.preset, PAPER)
     return replace(
-        SMALL if config.preset == "tiny" else PAPER,
+        chosen,
         mask_channels=config.mask_channels,
         depth_layer=config.depth_layer,
     )
 
 
 class Pyramid(nn.Module):
-    """FPN over the backbone's stages; P6 and P7 from P5 for the paper's presets."""
+    """FPN or BiFPN over the backbone's stages, with P6 and P7 for the paper's presets."""
 
     def __init__(self, channels: tuple[int, int, int, int], arch: Architecture) -> None:
         super().__init__()
@@ -77,7 +83,11 @@ class Pyramid(nn.Module):
         width = arch.channels
         extra = LastLevelP6P7(width, width) if "p6" in arch.levels else None
         inside = [channels[int(name[1]) - 2] for name in self.names]
-        self.fpn = FeaturePyramidNetwork(inside, width, extra)
+        self.fpn = (
+            BiFPN(dict(zip(self.names, inside, strict=True)), width, arch.repeats)
+            if arch.repeats
+            else FeaturePyramidNetwork(inside, width, extra)
+        )
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return self.fpn({name: features[name] for name in self.names})
@@ -148,7 +158,7 @@ def _tower(width: int, depth: int) -> nn.Sequential:
     for _ in range(depth):
         conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-        layers += [conv, nn.GroupNorm(32 if width >= 256 else 8, width), nn.ReLU(inplace=True)]
+        layers += [conv, nn.GroupNorm(32 if width >= 160 else 8, width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 

@@ -21,9 +21,9 @@ class CondInstConfig(Frozen):
     """Host `condinst`: FCOS with conditional convolutions (arXiv:2003.05664)."""
 
     name: Literal["condinst"] = "condinst"
-    preset: Literal["tiny", "r50", "r101", "swin_t", "swin_b"] = "tiny"
+    preset: Literal["tiny", "r50", "r101", "r101_dcn", "swin_t", "swin_b"] = "tiny"
     """tiny: ResNet-18 of `width`, levels P3-P5, for small images; the others: P3-P7 as in the
-    papers."""
+    papers; r101_dcn: deformable convolutions in every third block, below a BiFPN."""
     width: Annotated[int, Field(ge=8)] = 16
     """Channels of the tiny backbone's first stage."""
     backbone_weights: Source = None

@@ -25,7 +25,14 @@ CURVES, CURVES_OF_A_TEACHER = 10, 9
 """Scalars per recorded step, the machine's included; so many more once a teacher teaches."""
 BYTES_PER_PARAMETER = 16.2
 """In a checkpoint: student, teacher and two moments of the optimiser, four bytes each."""
-MILLION_PARAMETERS = {"r50": 34.0, "r101": 53.0, "swin_t": 38.0, "swin_s": 60.0, "swin_b": 97.0}
+MILLION_PARAMETERS = {
+    "r50": 34.0,
+    "r101": 53.0,
+    "r101_dcn": 59.0,
+    "swin_t": 38.0,
+    "swin_s": 60.0,
+    "swin_b": 97.0,
+}
 LARGEST = 210.0
 TRANSFORMER = 10.0
 """Millions that Mask2Former has more than CondInst."""
