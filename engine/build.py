@@ -24,7 +24,6 @@ from engine.methods.pl_dc import PlDc
 from engine.methods.pseudo_depth import PseudoDepth
 from engine.methods.sim import Sim
 from engine.methods.supervised import Supervised
-from engine.models.clip import build_corrector
 from engine.models.condinst import CondInst
 from engine.models.shared_norm import share_batch_norm
 from engine.optimization import build_optimizer
@@ -208,6 +207,9 @@ def build_method(
         case PlDcConfig():
             corrector = None
             if method.dicc:
+                # As above: open_clip takes seconds to import.
+                from engine.models.clip import build_corrector
+
                 device = pick_device(config)
                 corrector = build_corrector(
                     method.clip, labeled, directory / "clip.safetensors", config.seed, device

@@ -146,3 +146,11 @@ def test_nobody_can_import_torch_through_the_command_line():
     code = "import sys, app.cli; sys.exit('torch' in sys.modules or 'gradio' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_engine_starts_without_libraries_that_only_some_runs_need():
+    """They take seconds to import."""
+    wanted = "{'open_clip', 'transformers'}"
+    code = f"import sys, engine.train; sys.exit(not {wanted}.isdisjoint(sys.modules))"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
