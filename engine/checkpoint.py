@@ -177,7 +177,5 @@ def _load(path: Path, device: torch.device | str) -> Any:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except Exception as error:  # torch raises half a dozen types for a damaged file
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{path}: cannot be read ({type(error).__name__}: {reason})"
-        ) from error
+        reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        raise CheckpointError(f"{path}: cannot be read ({reason})") from error

@@ -252,7 +252,7 @@ def _talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), "RuntimeError")
         raise RankLost(f"another process of this run has ended ({reason})") from error
 
 

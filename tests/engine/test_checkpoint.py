@@ -44,13 +44,18 @@ def test_checkpoints_are_listed_by_step_not_by_name(tmp_path):
     assert list_checkpoints(tmp_path / "none") == []
 
 
-def test_a_truncated_file_is_named(tmp_path):
-    path = checkpoint_path(tmp_path, 3)
+@pytest.mark.parametrize("left", [0, 1, 3, 200, -22, -1])
+def test_a_truncated_file_is_named_and_skipped(tmp_path, left):
+    """torch says of an empty one nothing at all."""
+    whole, path = checkpoint_path(tmp_path, 2), checkpoint_path(tmp_path, 3)
+    save_checkpoint(whole, checkpoint(2))
     save_checkpoint(path, checkpoint())
-    path.write_bytes(path.read_bytes()[:200])
+    path.write_bytes(path.read_bytes()[:left])
 
     with pytest.raises(CheckpointError, match=r"step-00000003\.pt: cannot be read"):
         load_checkpoint(path)
+    older = newest_usable(tmp_path)
+    assert older is not None and older.step == 2
 
 
 def test_a_byte_that_changed_is_noticed(tmp_path):
