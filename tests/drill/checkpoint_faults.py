@@ -13,7 +13,8 @@ from tests.drill.rows import demand_same, soundness
 from tests.drill.stage import PATIENCE, Fault, Limits, Stage, demand, kill, wait_until
 
 STOPS = 4
-STEPS = 60
+STEPS = 200
+"""Enough for four interruptions: a machine that is busy looks late."""
 Damage = Callable[[Path, random.Random], None]
 
 
@@ -68,8 +69,8 @@ def damage_checkpoints(stage: Stage, chance: random.Random, _: Limits) -> str:
     moment = 0.0
     for damage in (cut_off, emptied, changed):
         _wait_for_two_since(stage, run_id, moment)
-        moment = time.time()
         began_at = _resume_after(stage, run_id, damage, chance, newest_only=True)
+        moment = time.time()  # what was damaged is older, though it was written to
         demand(began_at > 0, f"{damage.__name__}: the older checkpoint was not used")
     _wait_for_two_since(stage, run_id, moment)
     began_at = _resume_after(stage, run_id, cut_off, chance, newest_only=False)
@@ -120,10 +121,17 @@ def _resume_after(
         damage(file, chance)
     before = stage.log(run_id).count("training from step")
     stage.do("jobs", "resume", run_id, "--no-worker")
-    wait_until(lambda: stage.log(run_id).count("training from step") > before, "the run goes on")
+    wait_until(lambda: _begins_again(stage, run_id, before), "the run goes on")
     for file in doomed:
         demand(file.name in stage.log(run_id), f"the log does not name {file.name}")
     return int(stage.log(run_id).rsplit("training from step ", 1)[1].split()[0])
+
+
+def _begins_again(stage: Stage, run_id: str, before: int) -> bool:
+    """Whether it has begun to train more often than before; a fault when it ends instead."""
+    run = stage.run(run_id)
+    demand(run["status"] != "failed", f"the resumed run failed: {run['error']}")
+    return stage.log(run_id).count("training from step") > before
 
 
 def _fork_of_a_damaged_one(stage: Stage, run_id: str, chance: random.Random) -> str:

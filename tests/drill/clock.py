@@ -22,9 +22,10 @@ def set_the_clock(stage: Stage, chance: random.Random, _: Limits) -> str:
     clock = stage.root.parent / "clock"
     stage.environment = _faked(clock)
     _set(clock, 0)
-    recipe = write_recipes(stage.root.parent, steps=800, save_every=40)["sim"]
+    recipe = write_recipes(stage.root.parent, steps=500, save_every=25)["sim"]
     model = unbroken(stage, recipe)
     run_id = stage.queue(recipe, "timeless")
+    stage.start_app()
     stage.start_worker(1)
     stage.wait_for_step(run_id, 3)
     for jump in JUMPS:
@@ -50,6 +51,7 @@ def _stays_true(stage: Stage, run_id: str, jump: int) -> None:
         status = stage.run(run_id)["status"]
         if run_id in before and run_id in stage.trainers():
             demand(status == "running", f"clock at {jump:+} s: the living run is {status}")
+        time.sleep(0.1)
 
 
 def _dies_before(stage: Stage, run_id: str, clock: Path, jump: int) -> float:
@@ -69,6 +71,7 @@ def _dies_before(stage: Stage, run_id: str, clock: Path, jump: int) -> float:
     while time.monotonic() < end:
         status = stage.run(run_id)["status"]
         demand(status == "stale", f"clock set by {jump:+} s: the dead run is {status} again")
+        time.sleep(0.2)
     stage.do("jobs", "resume", run_id, "--no-worker")
     return took
 

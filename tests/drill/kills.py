@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import random
 import time
 from collections import Counter
 from pathlib import Path
 
+from lab.store.job_queries import list_jobs
+from lab.store.worker_rows import living_workers
 from tests.drill.recipes import unbroken, write_recipes
 from tests.drill.rows import Witness, demand_same, soundness
 from tests.drill.stage import PATIENCE, Limits, Stage, kill, wait_until
@@ -122,8 +125,11 @@ def _recover(stage: Stage) -> float:
 
 
 def _retry_failed(stage: Stage) -> None:
+    """By the app while it lives, by the verb otherwise: both are people's."""
     failed = [run["run_id"] for run in stage.runs() if run["status"] in ENDED_BADLY]
-    if failed:
+    if failed and stage.app is not None and stage.worker is not None:
+        stage.order("acts", {"act": "retry", "runs": failed})
+    elif failed:
         stage.do("jobs", "retry", *failed, "--no-worker")
 
 
@@ -134,11 +140,10 @@ def _goes_on(stage: Stage, run_id: str) -> bool:
 
 def _is_looked_after(stage: Stage) -> bool:
     """Whether the worker that lives is the one that all jobs are held by."""
-    told = stage.ask("jobs", "ls")
-    living = {one["worker"] for one in told["workers"]}
-    return bool(living) and all(
-        job["worker"] in living for job in told["jobs"] if job["state"] in GOING
-    )
+    with stage.reading() as store:
+        living = {one.worker for one in living_workers(store, platform.node())}
+        going = [job for job in list_jobs(store) if job.state in GOING]
+    return bool(living) and all(job.worker in living for job in going)
 
 
 def _all_finished(stage: Stage) -> bool:

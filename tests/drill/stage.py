@@ -85,8 +85,8 @@ class Stage:
     root: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     """On top of ours, for all processes."""
-    user: int | None = None
-    """Numeric id that all processes run as; None = ours."""
+    through: Sequence[str] = ()
+    """The command that starts all processes, such as one that takes rights away."""
     worker: subprocess.Popen[bytes] | None = None
     app: subprocess.Popen[bytes] | None = None
     address: str = ""
@@ -99,13 +99,14 @@ class Stage:
     def verb(self, *words: str) -> Done:
         """Run one verb to its end."""
         done = subprocess.run(
-            [*SEGLAB, *words, "--store", str(self.root)],
+            [*self.through, *SEGLAB, *words, "--store", str(self.root)],
             capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE,
             stdin=subprocess.DEVNULL,
-            **self._surroundings(),
+            cwd=CHECKOUT,
+            env=self._variables(),
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -127,10 +128,14 @@ class Stage:
     def runs(self) -> list[dict[str, Any]]:
         """The same for waiting, asked again and again: without a process, where our own clock and
         rights are theirs."""
-        if self.app is not None or self.environment or self.user is not None:
+        if self.app is not None or self.environment or self.through:
             return self.told()
-        with Store.open(self.root, url="", read_only=True) as store:
+        with self.reading() as store:
             return [asdict(row) for row in list_runs(store)]
+
+    def reading(self) -> Store:
+        """The store, opened as the app opens it to answer."""
+        return Store.open(self.root, url="", read_only=True)
 
     def run(self, run_id: str) -> dict[str, Any]:
         return next(one for one in self.runs() if one["run_id"] == run_id)
@@ -159,6 +164,19 @@ class Stage:
                 return json.load(answer)["runs"]
         except (OSError, ValueError):
             return None
+
+    def order(self, route: str, body: Mapping[str, Any]) -> Any:
+        """What the app answers to an order on its pages, such as "acts"."""
+        request = urllib.request.Request(
+            f"{self.address}/lab/{route}",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except OSError as error:
+            raise Fault(f"the app does not take the order {route}: {error}") from None
 
     def trainers(self) -> dict[str, psutil.Process]:
         """The living engine processes of this store, by run id."""
@@ -207,19 +225,16 @@ class Stage:
     def _start(self, *words: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
         with (self.root.parent / f"{words[0]}.log").open("ab") as said:
             return subprocess.Popen(
-                [*SEGLAB, *words, "--store", str(self.root)],
+                [*self.through, *SEGLAB, *words, "--store", str(self.root)],
                 stdin=subprocess.DEVNULL,
                 stdout=said if stdout is None else stdout,
                 stderr=said,
-                **self._surroundings(),
+                cwd=CHECKOUT,
+                env=self._variables(),
             )
 
-    def _surroundings(self) -> dict[str, Any]:
-        as_user = (
-            {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
-        )
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **QUIET, **self.environment}
-        return {"cwd": CHECKOUT, "env": environment, **as_user}
+    def _variables(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(CHECKOUT), **QUIET, **self.environment}
 
     def _processes(self) -> Iterator[tuple[psutil.Process, Sequence[str]]]:
         for process in psutil.process_iter():
