@@ -14,6 +14,8 @@ from app.guard import Credentials, demand_credentials
 
 DEFAULT_PORT = 7860
 PORTS_TO_TRY = 20
+BACKLOG = 2048
+"""Connections that may wait; uvicorn's own number."""
 
 
 class PortBusy(RuntimeError):
@@ -67,7 +69,10 @@ def check_host(host: str) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening-ready socket at the first free port from `port` on (0 = any)."""
+    """A socket that listens at the first free port from `port` on (0 = any).
+
+    Who connects before the server runs waits for it, and no other process gets the same port.
+    """
     candidates = [0] if port == 0 else list(range(port, min(port + PORTS_TO_TRY, 65_536)))
     reason: str | None = None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -76,6 +81,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
+            listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
             reason = error.strerror

@@ -285,7 +285,7 @@ def _record_run(
                 )
             if (step + 1) % 10 == 0:
                 for model in ("student",) if labelled_only else ("student", "teacher"):
-                    recorder.evaluation(step + 1, _evaluation(model, progress))
+                    recorder.evaluation(step + 1, example_evaluation(model, progress))
             if (step + 1) % 20 == 0:
                 path = checkpoints / f"step-{step + 1}.pt"
                 path.write_bytes(b"not a real checkpoint")
@@ -335,7 +335,8 @@ def _training_scalars(
     return {name: float(value) for name, value in {"loss/total": total, **parts}.items()}
 
 
-def _evaluation(model: str, progress: float) -> Evaluation:
+def example_evaluation(model: str, progress: float) -> Evaluation:
+    """What an evaluation may say of a teacher or student; `progress` is 0 to 1."""
     ap = 12 + 20 * progress + (2 if model == "teacher" else 0)
     sizes = {"APs": float("nan"), "APm": ap - 3, "APl": ap + 6}
     return Evaluation(

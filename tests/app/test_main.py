@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 
 import pytest
@@ -12,10 +13,20 @@ from app.main import UnknownHost, bind, check_host
 
 def test_a_taken_port_moves_on_to_the_next_free_one() -> None:
     with closing(bind("127.0.0.1", 0)) as first:
-        first.listen()
         taken = first.getsockname()[1]
         with closing(bind("127.0.0.1", taken)) as second:
             assert second.getsockname()[1] > taken
+
+
+def test_a_browser_that_is_early_waits_instead_of_being_refused() -> None:
+    with closing(bind("127.0.0.1", 0)) as listener:
+        early = socket.create_connection(listener.getsockname(), timeout=5)
+        early.sendall(b"GET / HTTP/1.1\r\n")
+        accepted, _ = listener.accept()
+
+        assert accepted.recv(3) == b"GET"
+        accepted.close()
+        early.close()
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_told(
