@@ -22,7 +22,7 @@ from app.axes import (
     place,
 )
 from app.candidates import count_truths, truth_numbers
-from app.label_entries import label_entries, rows_of
+from app.label_entries import label_entries, rows_by_id
 from app.questions import Question, Span, Whole
 from app.thresholds import config_in_effect, min_area_of
 from app.window import StepWindow, choose_window
@@ -31,7 +31,6 @@ from lab.analysis.threshold_grid import grid, passes
 from lab.analysis.what_if import CoupledHistogram, IntegralHistogram
 from lab.datasets.records import BoolArray, ErrorKind, FloatArray, IntArray, LabelSource
 from lab.store.queries import (
-    LABEL_COLUMNS,
     LabelFilter,
     get_run,
     label_columns,
@@ -186,12 +185,14 @@ def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any
     axes = axes_of(recorded_scores(store, run.run_id), question)
     if window is None:
         return {"enter": {"total": 0, "rows": []}, "leave": {"total": 0, "rows": []}, "images": {}}
-    labels = labels_of(store, run, window, question.cls, axes, LABEL_COLUMNS)
+    labels = labels_of(store, run, window, question.cls, axes, ("label_id",))
     sides: dict[str, Any] = {}
     images: dict[int, Any] = {}
     for name, chosen in zip(("enter", "leave"), moved(labels.points, question), strict=True):
         places = even_sample(labels.points.product, chosen, question.size)
-        entries, shown = label_entries(store, run.run_id, rows_of(labels.columns, places))
+        ids = labels.columns["label_id"][places].tolist()
+        rows = rows_by_id(store, run.run_id, LabelSource.PSEUDO, ids)
+        entries, shown = label_entries(store, run.run_id, rows)
         sides[name] = {"total": int(chosen.sum()), "rows": entries}
         images |= shown
     return sides | {"images": images}

@@ -18,7 +18,13 @@ from lab.datasets.records import (
     LabelSource,
     Rle,
 )
-from lab.store.queries import image_record, label_masks, visible_parts
+from lab.store.queries import (
+    LabelFilter,
+    find_labels,
+    image_record,
+    label_masks,
+    visible_parts,
+)
 from lab.store.rows import LabelRow
 from lab.store.store import Store
 
@@ -144,6 +150,16 @@ def image_entry(record: ImageRecord) -> dict[str, Any]:
         "width": record.width,
         "height": record.height,
     }
+
+
+def rows_by_id(
+    store: Store, run_id: str, source: LabelSource, ids: Sequence[int]
+) -> list[LabelRow]:
+    """The labels of a run with these ids, in their order."""
+    wanted = LabelFilter(source=source, label_ids=ids)
+    found = find_labels(store, run_id, wanted, sort="label_id", limit=len(ids))
+    by_id = {row.label_id: row for row in found.rows}
+    return [by_id[label_id] for label_id in ids]
 
 
 def rows_of(columns: Mapping[str, NDArray[Any]], places: IntArray) -> list[LabelRow]:

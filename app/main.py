@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -55,6 +56,7 @@ def serve(
         from app.server import build_server  # Gradio reads its settings on import.
 
         app = build_server(root, credentials=credentials)
+        gc.freeze()  # a full collection would look at all that Gradio brought, again and again
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -44,7 +44,8 @@ LABEL_COLUMNS = (*PLACE_COLUMNS, *PACKED_COLUMNS, *BOX_COLUMNS)
 """What `label_columns` can answer."""
 
 IDS_PER_QUERY = 10_000
-SETS_PER_READ = 4_096
+SETS_PER_READ = 256
+"""So many sets are taken apart at a time: about as much as a processor keeps at hand."""
 
 Range = tuple[float | None, float | None]
 Box = tuple[float, float, float, float]
@@ -246,9 +247,16 @@ def _newest_sets(run: int, filter: LabelFilter, columns: Sequence[ColumnElement]
 
 
 def _places(table: Table, run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
-    """The part of the filter that label sets and labels share: whose, when, on which image."""
+    """The part of the filter that label sets and labels share: whose, when, on which image.
+
+    Labels with known ids are found by these: "+ 0" keeps SQLite from walking through all labels of
+    the run to look for them.
+    """
     c = table.c
-    places = [c.run == run, c.source == int(filter.source)]
+    of_run, of_source = c.run == run, c.source == int(filter.source)
+    if filter.label_ids is not None:
+        of_run, of_source = c.run + 0 == run, c.source + 0 == int(filter.source)
+    places = [of_run, of_source]
     if filter.first_step is not None:
         places.append(c.step >= filter.first_step)
     if filter.last_step is not None:
@@ -361,9 +369,8 @@ def _columns_of(
             return position[chosen]
         if name == "label_id":
             return np.array(first_ids, np.int64)[owner[chosen]] + position[chosen]
-        if boxes is not None and name in BOX_COLUMNS:
-            return boxes[name][chosen]
-        return records[name][chosen]
+        of = boxes if boxes is not None and name in BOX_COLUMNS else records
+        return np.ascontiguousarray(of[name][chosen])
 
     return {name: column(name) for name in columns}
 

@@ -15,6 +15,8 @@ from lab.store.rows import LatestScalar, Series, StepSummary
 from lab.store.runs import run_number
 from lab.store.store import Store
 
+KINDS = tuple(ErrorKind)
+
 
 def latest_scalars(store: Store, run_id: str) -> dict[str, LatestScalar]:
     """The newest value of every scalar of the run, by name in alphabetical order."""
@@ -128,23 +130,16 @@ def _thinned(
 
 
 def summary_of(row: Row) -> StepSummary:
-    """A row of the table `step_summaries`."""
-
-    def kinds(prefix: str) -> dict[ErrorKind, int]:
-        counts = row._mapping
-        return {
-            kind: counts[name]
-            for kind, name in zip(ErrorKind, tables.kind_columns(prefix), strict=True)
-        }
-
+    """A row of the table `step_summaries`; columns after the table's own are passed over."""
+    _, _, step, images, candidates, kept, kept_right, truths, found, *kinds = row
     return StepSummary(
-        step=row.step,
-        images=row.images,
-        candidates=row.candidates,
-        kept=row.kept,
-        kept_right=row.kept_right,
-        truths=row.truths,
-        found=row.found,
-        kept_kinds=kinds("kept"),
-        all_kinds=kinds("all"),
+        step=step,
+        images=images,
+        candidates=candidates,
+        kept=kept,
+        kept_right=kept_right,
+        truths=truths,
+        found=found,
+        all_kinds=dict(zip(KINDS, kinds[: len(KINDS)], strict=True)),
+        kept_kinds=dict(zip(KINDS, kinds[len(KINDS) : 2 * len(KINDS)], strict=True)),
     )

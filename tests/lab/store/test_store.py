@@ -134,6 +134,7 @@ def test_the_indexes_that_questions_rely_on_are_used(file_store):
         "labels_of_a_step": "run = 1 AND source = 0 AND step = 5 AND label = 2 "
         "ORDER BY mask_quality LIMIT 50",
         "labels_of_an_image": "run = 1 AND image_id = 3 AND step BETWEEN 1 AND 9",
+        "PRIMARY KEY": "run + 0 = 1 AND source + 0 = 0 AND label_id IN (5, 6, 7)",
     }
     with file_store.reading() as connection:
         for index, condition in questions.items():
