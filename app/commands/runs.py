@@ -66,7 +66,10 @@ def runs(store_root: StoreRoot = None, json: Json = False) -> None:
         lines = [(*_line(row), alert_marks(alerts.get(row.run_id, []))) for row in rows]
         say_table(headings, [line[: len(headings)] for line in lines], words=4)
         if any(row.lately for row in rows):
-            note(f"kept/image and precision: over the last {LATELY_STEPS} recorded steps of a run")
+            note(
+                "AP: the best, the teacher's where there is one; kept/image and precision: over "
+                f"the last {LATELY_STEPS} recorded steps of a run"
+            )
 
 
 def show(run: RunKey, store_root: StoreRoot = None, json: Json = False) -> None:

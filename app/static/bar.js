@@ -58,6 +58,8 @@ export function mount(element) {
     ),
   );
   document.title = `${here.name} · seglab`;
+  const current = links[PAGES.indexOf(here)];
+  current.parentElement.scrollLeft = current.offsetLeft - current.parentElement.offsetLeft - 40;
   const refreshLinks = () =>
     links.forEach((link, index) => (link.href = address.link(PAGES[index].path)));
   address.onChange(refreshLinks);

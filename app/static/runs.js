@@ -41,7 +41,7 @@ const COLUMNS = [
   {
     key: "best_ap",
     title: "Best AP",
-    hint: "Average precision of the masks on the validation images, 0 to 100",
+    hint: "Average precision of the masks on the validation images, 0 to 100; the teacher's where there is one",
     right: true,
     value: (run) => run.best_ap,
     cell: apCell,

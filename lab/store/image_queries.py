@@ -26,7 +26,8 @@ def image_record(store: Store, run_id: str, image_id: int) -> ImageRecord:
     """
     with store.reading() as connection:
         for dataset_id in _dataset_ids(connection, run_id).values():
-            found = _images(connection, dataset_id, tables.images.c.image_id == image_id)
+            wanted = tables.images.c.image_id == image_id
+            found = _images(connection, store.root, dataset_id, wanted)
             if found:
                 return found[0]
     raise StoreError(f"run {run_id}: image {image_id} is in none of its datasets")
@@ -36,7 +37,7 @@ def images_of(store: Store, run_id: str, split: Split) -> list[ImageRecord]:
     """The images of a split with their truth, in the order of the dataset; none when unattached."""
     with store.reading() as connection:
         dataset_id = _dataset_ids(connection, run_id)[split]
-        return _images(connection, dataset_id)
+        return _images(connection, store.root, dataset_id)
 
 
 def events(store: Store, run_id: str, since_id: int = 0) -> list[EventRow]:
@@ -122,7 +123,7 @@ def _dataset_ids(connection: Connection, run_id: str) -> dict[Split, int | None]
 
 
 def _images(
-    connection: Connection, dataset_id: int | None, *conditions: ColumnElement[bool]
+    connection: Connection, root: Path, dataset_id: int | None, *conditions: ColumnElement[bool]
 ) -> list[ImageRecord]:
     images = tables.images
     rows = connection.execute(
@@ -132,7 +133,7 @@ def _images(
     ).all()
     wanted = rows[0].image_id if len(rows) == 1 else None
     truth = _truths_by_image(connection, dataset_id, wanted)
-    return [_image(row, truth.get(row.image_id, ())) for row in rows]
+    return [_image(row, truth.get(row.image_id, ()), root) for row in rows]
 
 
 def _truths_by_image(
@@ -148,15 +149,25 @@ def _truths_by_image(
     return by_image
 
 
-def _image(row: Row, truth: list[Annotation] | tuple[()]) -> ImageRecord:
+def _image(row: Row, truth: list[Annotation] | tuple[()], root: Path) -> ImageRecord:
     return ImageRecord(
         image_id=row.image_id,
-        path=Path(row.path),
+        path=present_path(Path(row.path), root),
         height=row.height,
         width=row.width,
         annotations=tuple(truth),
-        depth_path=None if row.depth_path is None else Path(row.depth_path),
+        depth_path=None if row.depth_path is None else present_path(Path(row.depth_path), root),
     )
+
+
+def present_path(recorded: Path, root: Path) -> Path:
+    """Where a file of a dataset is now: a store that moved took the images it generated along."""
+    parts = recorded.parts
+    home = len(parts) - parts[::-1].index("datasets") if "datasets" in parts else len(parts)
+    if home == len(parts) or not parts[home].startswith("shapes-"):
+        return recorded
+    moved = root.joinpath("datasets", *parts[home:])
+    return moved if moved.exists() and not recorded.exists() else recorded
 
 
 def _truth(row: Row) -> Annotation:

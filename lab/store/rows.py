@@ -56,6 +56,7 @@ class RunRow:
     config: dict[str, Any]
     categories: tuple[Category, ...]
     best_ap: float
+    """The teacher's where there is one, 0 to 100; NaN before the first evaluation."""
     best_ap_model: str | None
     """"student" or "teacher"."""
     lately: Lately | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, case, func, select
 
 from lab.datasets.records import Category
 from lab.store.errors import RunNotFound
@@ -92,9 +92,14 @@ def _run_rows(connection: Connection, query: Select) -> list[RunRow]:
 def _best_evaluations(
     connection: Connection, numbers: Sequence[int]
 ) -> dict[int, tuple[float, str]]:
-    """run -> (best AP on a split other than "train", model). The earliest wins a tie."""
+    """run -> (best AP on a split other than "train", model): the teacher's where there is one.
+
+    The earliest wins a tie.
+    """
+    teacher_first = case((evaluations.c.model == "teacher", 0), else_=1)
     rank = func.row_number().over(
-        partition_by=evaluations.c.run, order_by=(evaluations.c.ap.desc(), evaluations.c.step)
+        partition_by=evaluations.c.run,
+        order_by=(teacher_first, evaluations.c.ap.desc(), evaluations.c.step),
     )
     ranked = (
         select(evaluations.c.run, evaluations.c.ap, evaluations.c.model, rank.label("rank"))

@@ -116,6 +116,19 @@ def test_numbers_from_arrays_are_numbers(store, run_id):
     assert get_run(store, run_id).best_ap == 2.0
 
 
+def test_the_best_ap_is_the_teachers_where_there_is_one(store, run_id):
+    with StoreRecorder(store, run_id) as recorder:
+        for step, model, ap in (
+            (10, "student", 30.0),
+            (10, "teacher", 20.0),
+            (20, "teacher", 25.0),
+        ):
+            recorder.evaluation(step, Evaluation("val", model, {"AP": ap}, {}))
+
+    row = get_run(store, run_id)
+    assert (row.best_ap, row.best_ap_model) == (25.0, "teacher")
+
+
 def test_no_labels_are_still_a_recorded_image(store, run_id):
     none = replace(pseudo_labels(0), num_truths=3, missed=3)
     with StoreRecorder(store, run_id) as recorder:

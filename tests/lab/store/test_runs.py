@@ -272,6 +272,29 @@ def test_a_dataset_comes_back_as_it_was(store, run_id):
         image_record(store, run_id, 99)
 
 
+def test_a_store_that_moved_finds_the_images_it_generated(tmp_path: Path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    pictures = old / "datasets" / "shapes-1f" / "train" / "images"
+    pictures.mkdir(parents=True)
+    (pictures / "1.png").touch()
+    images = (
+        ImageRecord(1, pictures / "1.png", 8, 9, depth_path=pictures / "gone.png"),
+        ImageRecord(2, tmp_path / "elsewhere" / "2.png", 8, 9),
+    )
+    with Store.open(old) as store:
+        run_id = create_run(store, RunConfig())
+        attach_datasets(store, run_id, Dataset("t", CATEGORIES, images), small_dataset())
+        assert images_of(store, run_id, "train")[0].path == pictures / "1.png"
+    old.rename(new)
+
+    with Store.open(new, read_only=True) as store:
+        first, second = images_of(store, run_id, "train")
+
+    assert first.path == new / "datasets" / "shapes-1f" / "train" / "images" / "1.png"
+    assert first.depth_path == pictures / "gone.png"  # it is in neither place
+    assert second.path == tmp_path / "elsewhere" / "2.png"
+
+
 def test_the_same_dataset_is_stored_once(store):
     first = register_dataset(store, small_dataset())
 
