@@ -30,12 +30,18 @@ def router(root: Path) -> APIRouter:
 
 
 def ways_to_open(root: Path, run_id: str, dashboard: str) -> dict[str, Any]:
-    """The command that opens a run, and {dataset, address, kinds} of every App that shows it."""
+    """The command that opens a run, and {dataset, address, ...} of every App that shows it."""
     where = ("--store", str(root.absolute()), "--dashboard", dashboard)
     return {
         "command": shlex.join(("seglab", "fiftyone", run_id, "--last", *where)),
         "sessions": [
-            {"dataset": one.dataset, "address": one.address, "kinds": one.kinds}
+            {
+                "dataset": one.dataset,
+                "address": one.address,
+                "kinds": one.kinds,
+                "door": one.door,
+                "split": one.split,
+            }
             for one in open_sessions(root, run_id)
         ],
     }

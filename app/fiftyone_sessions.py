@@ -27,6 +27,10 @@ class Session:
     """Of the dataset's page."""
     kinds: Mapping[str, str]
     """Address of the saved view of the kept labels of a kind, such as "sim"."""
+    door: str
+    """Address that leads to one image or view of the dataset: parameters are added to it."""
+    split: str
+    """Of its images: "train" where it shows pseudo-labels, "val" where predictions."""
     process: ProcessIdentity
     """The one that ends with the App."""
 
@@ -56,7 +60,7 @@ def read_session(path: Path) -> Session | None:
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         session = Session(**{**told, "process": ProcessIdentity(**told["process"])})
-        links = (session.address, *session.kinds.values())
+        links = (session.address, session.door, *session.kinds.values())
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return session if all(str(link).startswith(LOOPBACK) for link in links) else None

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from app.commands.options import Json, RunKey, StoreRoot, open_reader
 from app.commands.terminal import CommandFailed, WrongUse, note, say, say_json
-from app.fiftyone.app_server import AppFailed, app_server, dataset_address
+from app.fiftyone.app_server import AppFailed, app_server, dataset_address, door_address
 from app.fiftyone.database import Address, database
 from app.fiftyone.environment import check_installed, fiftyone_environment, use
 from app.fiftyone.mongod import NoDatabase
@@ -130,6 +130,8 @@ def session_of(request: Request, app: str) -> Session:
         dataset=request.dataset,
         address=dataset_address(app, request.dataset),
         kinds={kind: dataset_address(app, request.dataset, view) for kind, view in views.items()},
+        door=door_address(app, request.dataset),
+        split=request.split,
         process=this_process(),
     )
 

@@ -15,7 +15,7 @@ from app.label_scores import BY_NAME
 from app.launch import LaunchError, queue_fork, queue_like
 from app.selections import SELECTION
 from app.thresholds import config_in_effect, min_area_of, threshold_fields
-from lab.store.queries import checkpoints, get_run
+from lab.store.queries import RunRow, checkpoints, get_run
 from lab.store.runs import add_event
 from lab.store.store import Store
 
@@ -43,14 +43,15 @@ class Rules:
     sliders: tuple[Slider, ...]
     min_area: float
     steps: tuple[int, ...]
-    """Of its checkpoints, the newest last."""
+    """Of its checkpoints after which something is left to train, the newest last."""
 
 
 def rules_of(root: Path, run_id: str) -> Rules:
     """The thresholds in effect; none for a method without any."""
     with Store.open(root, read_only=True) as store:
-        config = config_in_effect(store, get_run(store, run_id))
-        steps = tuple(one.step for one in checkpoints(store, run_id) if one.exists)
+        run = get_run(store, run_id)
+        config = config_in_effect(store, run)
+        steps = fork_steps(store, run)
     method = config["method"]
     fields = threshold_fields(config)
     if not fields and "coupled_threshold" in method:
@@ -60,6 +61,12 @@ def rules_of(root: Path, run_id: str) -> Rules:
         for column, field in fields.items()
     )
     return Rules(sliders, min_area_of(config), steps)
+
+
+def fork_steps(store: Store, run: RunRow) -> tuple[int, ...]:
+    """Where a run can be forked, ascending: at a checkpoint that is not its end."""
+    there = (one.step for one in checkpoints(store, run.run_id) if one.exists)
+    return tuple(sorted(step for step in there if step < run.max_steps))
 
 
 def changes_of(rules: Rules, bars: Mapping[str, float]) -> dict[str, float]:
@@ -80,7 +87,7 @@ def relaunch(
 
     Args:
         how: "fork" goes on from a checkpoint, "new" starts from nothing.
-        step: of the checkpoint; None = the newest.
+        step: of the checkpoint; None = the newest that leaves something to train.
 
     Raises:
         LaunchError: there is no such checkpoint, or nothing is left to train.
@@ -90,10 +97,12 @@ def relaunch(
         if how == "new":
             return queue_like(store, run_id, changes, command=COMMAND, with_worker=with_worker)
         if step is None:
-            there = [one.step for one in checkpoints(store, run_id) if one.exists]
+            there = fork_steps(store, get_run(store, run_id))
             if not there:
-                raise LaunchError(f"run {run_id}: it has no checkpoint to go on from")
-            step = max(there)
+                raise LaunchError(
+                    f"run {run_id}: it has no checkpoint to go on from before its last step"
+                )
+            step = there[-1]
         where = f"{run_id}@{step}"
         return queue_fork(store, where, changes, command=COMMAND, with_worker=with_worker)
 

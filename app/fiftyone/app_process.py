@@ -1,4 +1,4 @@
-"""The process of FiftyOne's App: its server behind two rules of ours.
+"""The process of FiftyOne's App: its server behind two rules and a door of ours.
 
 The page may ask this machine alone (FiftyOne's asks Google for its fonts), and the server answers
 to loopback names alone, as the dashboard's does.
@@ -46,12 +46,14 @@ def main(port: int) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
+    from app.fiftyone.door_server import WithDoor
+
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.graceful_timeout = 1
     config.shutdown_timeout = 1
     set_port(port)
-    guarded: Any = Guard(OnlyThisMachine(app), credentials=None)
+    guarded: Any = Guard(OnlyThisMachine(WithDoor(app)), credentials=None)
     asyncio.run(serve(guarded, config))
 
 

@@ -21,6 +21,8 @@ from app.fiftyone.mongod import start_dependent, stop
 
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.1
+DOOR = "/seglab/open"
+"""Path of ours on the App's server; `door.py` says where it leads."""
 
 
 class AppFailed(RuntimeError):
@@ -65,3 +67,8 @@ def dataset_address(address: str, dataset_slug: str, view: str | None = None) ->
     """The page of a dataset, opened at a saved view."""
     page = f"{address}/datasets/{quote(dataset_slug)}"
     return page if view is None else f"{page}?view={quote(view)}"
+
+
+def door_address(address: str, dataset: str) -> str:
+    """Where one view or image of a dataset is asked for; parameters are added to it."""
+    return f"{address}{DOOR}?dataset={quote(dataset)}"

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHOWN = ("Cor", "Loc", "Sim", "Oth", "BG")
+ON_AN_OBJECT = ("Cor", "Loc", "Sim", "Oth")
+"""Kinds of labels that were judged and lie neither on background nor on a crowd."""
 Labels = Mapping[str, NDArray[Any]]
 
 

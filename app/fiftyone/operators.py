@@ -1,4 +1,4 @@
-"""The operators of our plugin: re-launch, refresh, hand a selection back."""
+"""The operators of our plugin: re-launch, refresh, open a cell, hand a selection back."""
 
 from __future__ import annotations
 
@@ -8,37 +8,33 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from app.fiftyone.actions import Rules, changes_of, relaunch, remember_selection, rules_of
-from app.fiftyone.dataset import recorded_request
+from app.fiftyone.actions import changes_of, relaunch, remember_selection, rules_of
+from app.fiftyone.cells import cells_of
+from app.fiftyone.forms import (
+    NOT_OURS,
+    NOTHING,
+    Context,
+    add_choice,
+    add_fields,
+    add_slider,
+    add_ways,
+    field_of,
+    form,
+    not_ours,
+    request_of,
+    said,
+    with_numbers,
+)
 from app.fiftyone.request import LabelField, Request
+from app.fiftyone.saved_views import build_view, save_views
+from app.fiftyone.views import ViewPlan, confusion_view
 from app.selections import labels_page
 from lab.config import ConfigError
 from lab.store.errors import StoreError
 from lab.store.store import Store
 
-Context = Any
 REFUSALS = (ValueError, StoreError, ConfigError)
 """What is told to whoever pressed the button; anything else is a bug and shown as one."""
-
-
-def request_of(ctx: Context) -> Request | None:
-    """What the open dataset shows; None when it is not one of ours."""
-    return None if ctx.dataset is None else recorded_request(ctx.dataset)
-
-
-def rules_here(request: Request) -> Rules:
-    return rules_of(Path(request.root), request.run_id)
-
-
-def form(title: str, inputs: types.Object) -> types.Property:
-    return types.Property(inputs, view=types.View(label=title))
-
-
-def not_ours(title: str) -> types.Property:
-    """The form of an operator where there is nothing for it to do."""
-    inputs = types.Object()
-    inputs.message("not_ours", label="This dataset was not made by seglab.")
-    return form(title, inputs)
 
 
 class Relaunch(foo.Operator):
@@ -47,23 +43,23 @@ class Relaunch(foo.Operator):
     @property
     def config(self) -> foo.OperatorConfig:
         return foo.OperatorConfig(
-            name="relaunch", label="seglab: re-launch with these thresholds", icon="replay"
+            name="relaunch",
+            label="seglab: re-launch with these thresholds",
+            icon="replay",
+            dynamic=True,
         )
 
     def resolve_input(self, ctx: Context) -> types.Property:
         request = request_of(ctx)
         if request is None:
             return not_ours("Re-launch")
-        rules = rules_here(request)
+        field = field_of(ctx, request)
+        rules = rules_of(Path(request.root), field.run_id)
         inputs = types.Object()
+        add_fields(inputs, request, field, "Thresholds of the run of")
         for one in rules.sliders:
-            add_slider(inputs, one.column, one.words, one.value)
-        how = types.RadioGroup()
-        if rules.steps:
-            how.add_choice("fork", label=f"Fork: go on from step {rules.steps[-1]}")
-        how.add_choice("new", label="New run from the beginning")
-        default = "fork" if rules.steps else "new"
-        inputs.enum("how", how.values(), label="How", default=default, view=how, required=True)
+            add_slider(inputs, one.column, one.words, ctx.params.get(one.column, one.value))
+        add_ways(inputs, rules.steps, ctx.params.get("how"))
         about = "Start a worker in the background if this machine has none"
         inputs.bool("worker", label=about, default=True)
         return form("Re-launch with these thresholds", inputs)
@@ -71,20 +67,23 @@ class Relaunch(foo.Operator):
     def execute(self, ctx: Context) -> dict[str, Any]:
         request = request_of(ctx)
         if request is None:
-            return {"said": "This dataset was not made by seglab."}
-        rules = rules_here(request)
+            return {"said": NOT_OURS}
+        root, run_id = Path(request.root), field_of(ctx, request).run_id
+        rules = rules_of(root, run_id)
         bars = {one.column: float(ctx.params.get(one.column, one.value)) for one in rules.sliders}
+        step = ctx.params.get("step")
         try:
-            run_id = relaunch(
-                Path(request.root),
-                request.run_id,
+            child = relaunch(
+                root,
+                run_id,
                 changes_of(rules, bars),
                 ctx.params["how"],
+                step=None if step is None else int(step),
                 with_worker=ctx.params.get("worker", True),
             )
         except REFUSALS as error:
             return {"said": str(error)}
-        return {"said": f"Queued as run {run_id}.", "run_id": run_id}
+        return {"said": f"Queued as run {child}.", "run_id": child}
 
     def resolve_output(self, ctx: Context) -> Any:  # noqa: ARG002 - FiftyOne passes it
         return said("Re-launch")
@@ -104,7 +103,7 @@ class Refresh(foo.Operator):
 
         request = request_of(ctx)
         if request is None:
-            return {"said": "This dataset was not made by seglab."}
+            return {"said": NOT_OURS}
         try:
             with Store.open(Path(request.root), read_only=True) as store:
                 filled, _ = show(store, request)
@@ -116,6 +115,60 @@ class Refresh(foo.Operator):
 
     def resolve_output(self, ctx: Context) -> Any:  # noqa: ARG002 - FiftyOne passes it
         return said("Refresh")
+
+
+class OpenCell(foo.Operator):
+    """Show the kept labels of one class that lie on objects of another."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="open_cell",
+            label="seglab: which class is taken for which",
+            icon="grid_on",
+            dynamic=True,
+        )
+
+    def resolve_input(self, ctx: Context) -> types.Property:
+        request = request_of(ctx)
+        if request is None:
+            return not_ours("Which class is taken for which")
+        field = field_of(ctx, request)
+        cells = cells_of(ctx.dataset, field.name)
+        inputs = types.Object()
+        add_fields(inputs, request, field, "Labels")
+        if not cells.counts:
+            inputs.message("none", label="No kept label of it can be compared with truth.")
+            return form("Which class is taken for which", inputs)
+        called = cells.called()
+        predicted = ctx.params.get("predicted")
+        predicted = predicted if predicted in called else next(iter(called))
+        lying = {true or NOTHING: number for true, number in cells.lying(predicted).items()}
+        add_choice(inputs, "predicted", "Kept as", with_numbers(called), predicted)
+        true = ctx.params.get("true")
+        true = true if true in lying else next(iter(lying))
+        add_choice(inputs, "true", "But it lies on", with_numbers(lying), true)
+        return form("Which class is taken for which", inputs)
+
+    def execute(self, ctx: Context) -> dict[str, Any]:
+        request = request_of(ctx)
+        if request is None or "true" not in ctx.params:
+            return {}
+        true = ctx.params["true"]
+        plan = confusion_view(
+            field_of(ctx, request).name, ctx.params["predicted"], None if true == NOTHING else true
+        )
+        open_view(ctx, plan)
+        return {"view": plan.name}
+
+
+def open_view(ctx: Context, plan: ViewPlan) -> None:
+    """Save a view, so that it can be found and linked to again, and show it.
+
+    The page learns of new names only when it is loaded again, so it is sent the view itself.
+    """
+    save_views(ctx.dataset, [plan])
+    ctx.ops.set_view(build_view(ctx.dataset, plan))
 
 
 class SendSelection(foo.Operator):
@@ -136,7 +189,7 @@ class SendSelection(foo.Operator):
     def execute(self, ctx: Context) -> dict[str, Any]:
         request = request_of(ctx)
         if request is None:
-            return {"said": "This dataset was not made by seglab."}
+            return {"said": NOT_OURS}
         chosen = {
             field: selected_ids(ctx.dataset, field, ctx.selected_labels) for field in request.fields
         }
@@ -166,15 +219,3 @@ def selected_ids(dataset: Any, field: LabelField, selected: list[dict[str, Any]]
         return []
     view = dataset.select_labels(ids=ids, fields=field.name)
     return view.values(f"{field.name}.detections.label_id", unwind=True)
-
-
-def add_slider(inputs: types.Object, name: str, words: str, value: float, **more: Any) -> None:
-    """A slider from 0 to 1."""
-    view = types.SliderView(componentsProps={"slider": {"min": 0, "max": 1, "step": 0.01}})
-    inputs.float(name, min=0, max=1, label=words, default=value, view=view, **more)
-
-
-def said(title: str) -> types.Property:
-    outputs = types.Object()
-    outputs.str("said", label=title)
-    return types.Property(outputs, view=types.View(label=title))

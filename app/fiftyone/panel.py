@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,17 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from app.fiftyone.actions import Rules, rules_of
+from app.fiftyone.cells import Cells, cells_of
 from app.fiftyone.colours import KIND_COLOURS
+from app.fiftyone.forms import NOT_OURS, NOTHING, Context, add_choice, add_slider, request_of
 from app.fiftyone.numbers import SHOWN, Kept, kept_by, kept_by_run, labels_of
-from app.fiftyone.operators import add_slider, request_of
+from app.fiftyone.operators import open_view
 from app.fiftyone.request import LabelField
-from app.fiftyone.saved_views import build_view
-from app.fiftyone.views import kind_view, moving_views
+from app.fiftyone.views import confusion_view, kind_view, moving_views, short
 from lab.datasets.records import ErrorKind
 
-Context = Any
+MOST_CLASSES = 12
+"""Rows of the matrix of classes."""
 KINDS = dict(
     zip(
         SHOWN,
@@ -38,10 +41,17 @@ class Breakdown(foo.Panel):
         request = request_of(ctx)
         if request is not None:
             ctx.panel.set_state("field", request.fields[0].name)
-            self.count(ctx)
+            self.count_all(ctx)
 
     def on_change_dataset(self, ctx: Context) -> None:
         self.on_load(ctx)
+
+    def count_all(self, ctx: Context) -> None:
+        """What the field and its sliders change."""
+        self.count(ctx)
+        names, trace = cell_trace(cells_of(ctx.dataset, self.chosen(ctx)[0].name))
+        ctx.panel.set_state("cell_names", names)
+        ctx.panel.set_data("cells", [trace])
 
     def count(self, ctx: Context) -> None:
         """Count the whole dataset's labels, whatever view is open."""
@@ -58,7 +68,15 @@ class Breakdown(foo.Panel):
         kind = KINDS.get(ctx.params.get("x", ""))
         if kind is not None:
             field, _ = self.chosen(ctx)
-            ctx.ops.set_view(build_view(ctx.dataset, kind_view(field.name, kind, as_patches=True)))
+            open_view(ctx, kind_view(field.name, kind, as_patches=True))
+
+    def on_cell(self, ctx: Context) -> None:
+        """A cell of the matrix was clicked: show its labels."""
+        names = ctx.panel.get_state("cell_names") or []
+        row, column = ctx.params["idx"]
+        if row < len(names):
+            true = names[column] if column < len(names) else None
+            open_view(ctx, confusion_view(self.chosen(ctx)[0].name, names[row], true))
 
     def show_entering(self, ctx: Context) -> None:
         self.show_moving(ctx, 0)
@@ -69,7 +87,7 @@ class Breakdown(foo.Panel):
     def show_moving(self, ctx: Context, side: int) -> None:
         field, rules = self.chosen(ctx)
         plans = moving_views(field.name, self.bars(ctx, rules), rules.min_area)
-        ctx.ops.set_view(build_view(ctx.dataset, plans[side]))
+        open_view(ctx, plans[side])
 
     def chosen(self, ctx: Context) -> tuple[LabelField, Rules]:
         """The field that is looked at, and how its run keeps labels."""
@@ -92,33 +110,35 @@ class Breakdown(foo.Panel):
         panel = types.Object()
         request = request_of(ctx)
         if request is None:
-            panel.md("This dataset was not made by seglab.", name="not_ours")
+            panel.md(NOT_OURS, name="not_ours")
             return types.Property(panel)
         field, rules = self.chosen(ctx)
-        names = types.DropdownView()
-        for one in request.fields:
-            names.add_choice(one.name, label=one.name)
-        panel.enum(
-            "field",
-            names.values(),
-            label="Labels",
-            default=field.name,
-            view=names,
-            on_change=self.count,
-        )
+        shown = {one.name: one.name for one in request.fields}
+        add_choice(panel, "field", "Labels", shown, field.name, on_change=self.count_all)
         panel.md(ctx.panel.get_state("words") or "", name="words_shown")
-        layout = {"barmode": "group", "margin": {"t": 10, "b": 30}, "yaxis": {"title": "labels"}}
-        panel.plot("bars", layout=layout, on_click=self.on_click, height=300)
+        panel.plot("bars", layout=BARS_LAYOUT, on_click=self.on_click, height=280)
         for one in rules.sliders:
             add_slider(panel, one.column, one.words, one.value, on_change=self.count)
-        if rules.sliders:
-            panel.btn("entering", label="Show what enters", on_click=self.show_entering)
-            panel.btn("leaving", label="Show what leaves", on_click=self.show_leaving)
-            panel.btn(
-                "relaunch", label="Re-launch …", on_click="@seglab/errors/relaunch", prompt=True
-            )
-        panel.btn("refresh", label="Refresh from the run", on_click="@seglab/errors/refresh")
+        self.add_buttons(panel, field, self.bars(ctx, rules))
+        panel.md("Kept labels by class, and what lies under them:", name="cells_words")
+        panel.plot("cells", layout=CELLS_LAYOUT, on_click=self.on_cell, height=420)
         return types.Property(panel)
+
+    def add_buttons(
+        self, panel: types.Object, field: LabelField, bars: Mapping[str, float]
+    ) -> None:
+        row = panel.h_stack("acts", gap=1)
+        if bars:
+            row.btn("entering", label="What enters", on_click=self.show_entering)
+            row.btn("leaving", label="What leaves", on_click=self.show_leaving)
+            row.btn(
+                "relaunch",
+                label="Re-launch …",
+                on_click="@seglab/errors/relaunch",
+                prompt=True,
+                params={"field": field.name, **bars},
+            )
+        row.btn("refresh", label="Refresh", on_click="@seglab/errors/refresh")
 
 
 def bar_trace(name: str, kept: Kept) -> dict[str, Any]:
@@ -139,3 +159,40 @@ def in_words(now: Kept, then: Kept) -> str:
         f"kept {now.labels} (precision {now.precision:.2f}); at these thresholds {then.labels} "
         f"({then.precision:.2f}): {then.enters} enter, {then.leaves} leave"
     )
+
+
+BARS_LAYOUT = {
+    "barmode": "group",
+    "margin": {"t": 10, "b": 30},
+    "yaxis": {"title": "labels"},
+    "showlegend": True,
+    "legend": {"x": 1, "xanchor": "right", "y": 1},
+}
+CELLS_LAYOUT = {
+    "margin": {"t": 10, "b": 90, "l": 110},
+    "xaxis": {"title": "lies on", "type": "category", "tickangle": -45},
+    "yaxis": {"title": "kept as", "type": "category", "autorange": "reversed"},
+}
+
+
+def cell_trace(cells: Cells) -> tuple[list[str], dict[str, Any]]:
+    """Names of the rows, and the matrix; its last column is background, right ones are blank."""
+    names, found = cells.square(MOST_CLASSES)
+    rows = [names[one] for one in found.labels.tolist()]
+    ticks = [short(name, 20) for name in rows]
+    if len(set(ticks)) < len(ticks):  # two long names that begin alike
+        ticks = [f"{number}: {tick}" for number, tick in enumerate(ticks)]
+    numbers = [
+        [None if row == column or not count else count for column, count in enumerate(counts)]
+        for row, counts in enumerate(found.counts.tolist())
+    ]
+    return rows, {
+        "type": "heatmap",
+        "x": [*ticks, NOTHING],
+        "y": ticks,
+        "z": numbers,
+        "colorscale": [[0, "#33291f"], [1, "#a87900"]],
+        "texttemplate": "%{z}",
+        "showscale": False,
+        "hovertemplate": "kept as %{y}, lies on %{x}: %{z}<extra></extra>",
+    }

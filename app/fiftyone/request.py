@@ -15,6 +15,11 @@ Source = Literal["pseudo", "student", "teacher"]
 GROUND_TRUTH = "ground_truth"
 
 
+def eval_key(field: str) -> str:
+    """The attribute that says what FiftyOne's evaluation finds of a field's labels and truths."""
+    return f"eval_{field}"
+
+
 @dataclass(frozen=True, slots=True)
 class LabelField:
     """One field of labels in a FiftyOne dataset."""
@@ -29,7 +34,7 @@ class LabelField:
     @property
     def eval_key(self) -> str:
         """Under which FiftyOne finds what is right and wrong with the field."""
-        return f"eval_{self.name}"
+        return eval_key(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,26 @@ from typing import Any
 from fiftyone import ViewField as F
 
 from app.fiftyone.dataset import Dataset
-from app.fiftyone.request import Request
+from app.fiftyone.request import GROUND_TRUTH, Request, eval_key
 from app.fiftyone.views import Condition, ViewPlan, standing_views
 
 
 def build_view(dataset: Dataset, plan: ViewPlan) -> Any:
-    """The labels of a plan, on their images or cut out. Nothing is computed until it is opened."""
+    """The labels of a plan, on their images or cut out. Nothing is computed until it is opened.
+
+    On images the truth is there, too, but for the objects that a kept label gets right: masks of
+    both would lie on each other and hide the label's colour.
+    """
     wanted: Any = reduce(and_, (expression(one) for one in plan.conditions))
     if plan.any_of:
         wanted &= reduce(or_, (expression(one) for one in plan.any_of))
     view = dataset.filter_labels(plan.field, wanted)
     if not plan.as_patches:
-        return view.select_fields(["image_id", "lab", plan.field, "ground_truth"])
+        if plan.field != GROUND_TRUTH:
+            view = view.filter_labels(
+                GROUND_TRUTH, F(eval_key(plan.field)) == "fn", only_matches=False
+            )
+        return view.select_fields(["image_id", "lab", plan.field, GROUND_TRUTH])
     patches = view.to_patches(plan.field, other_fields=["image_id", "lab"])
     if plan.sort is None:
         return patches

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from app.fiftyone.numbers import ON_AN_OBJECT
 from app.fiftyone.request import GROUND_TRUTH, LabelField
 from lab.datasets.records import ErrorKind
 
@@ -21,6 +22,9 @@ MEANINGS = {
     ErrorKind.BG: "no object there",
 }
 
+MOST_LETTERS = 60
+"""Of a name in the title of a view."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -29,6 +33,9 @@ class Condition:
     attribute: str
     test: Test
     value: Any = None
+
+
+ON_SOMETHING = tuple(Condition("kind", "is", name) for name in ON_AN_OBJECT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +109,25 @@ def kind_view(
 
 def confusion_view(field: str, predicted: str, true: str | None) -> ViewPlan:
     """Kept labels of one class whose object is of another; None = that lie on no object."""
-    conditions = (
-        Condition("kept", "is", True),
-        Condition("label", "is", predicted),
-        Condition("gt_class", "is", true),
-    )
-    about = f"kept as {predicted}, but {true or 'nothing'} is there"
+    conditions = (Condition("kept", "is", True), Condition("label", "is", predicted))
+    if true is None:
+        conditions = (*conditions, Condition("kind", "is", "BG"))
+    else:
+        conditions = (*conditions, Condition("gt_class", "is", true))
+    about = f"kept as {short(predicted)}, but {short(true or 'nothing')} is there"
     return ViewPlan(
-        f"{field}: {predicted} for {true or 'nothing'}", field, about, conditions, as_patches=True
+        f"{field}: {short(predicted)} for {short(true or 'nothing')}",
+        field,
+        about,
+        conditions,
+        any_of=() if true is None else ON_SOMETHING,
+        as_patches=True,
     )
+
+
+def short(name: str, most: int = MOST_LETTERS) -> str:
+    """A name from data, cut where it is too long for a title or an address."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def moving_views(

@@ -3,6 +3,7 @@
 import { judgedOf, numberOf } from "./error_charts.js";
 import { FATES, fateFilter, labelsLink, rangeFilter } from "./error_links.js";
 import { h } from "./dom.js";
+import { throughDoor } from "./fiftyone.js";
 import { className, session } from "./session.js";
 import { count, percent, plural, score as scoreText } from "./text.js";
 
@@ -56,7 +57,8 @@ function rightWords(counts, fates) {
 const sum = (counts) => counts.reduce((all, one) => all + one, 0);
 
 /** Predicted class by row, true class by column, background last; every count is a link. */
-export function confusionTable({ confusion, window }) {
+/** `door`: an open FiftyOne that cells lead to instead; null = they lead to our labels. */
+export function confusionTable({ confusion, window }, door) {
   const { labels, counts, totals, hidden } = confusion;
   if (labels.length === 0)
     return h("p", { class: "hint" }, "None of these labels can be compared with hidden truth.");
@@ -83,7 +85,7 @@ export function confusionTable({ confusion, window }) {
           {},
           h("th", { scope: "row", title: className(label) }, className(label)),
           counts[row].map((number, column) =>
-            cell(number, totals[row], label, labels[column] ?? -1, window),
+            cell(number, totals[row], label, labels[column] ?? -1, window, door),
           ),
         ),
       ),
@@ -103,7 +105,7 @@ export function confusionTable({ confusion, window }) {
   );
 }
 
-function cell(number, total, label, truth, window) {
+function cell(number, total, label, truth, window, door) {
   if (number === 0) return h("td", {}, h("span", { class: "none" }, "·"));
   const what = truth < 0 ? "nothing" : className(truth);
   const words = `called ${className(label)}, lies on ${what}: ${count(number)} of ${plural(total, "label")}`;
@@ -113,7 +115,7 @@ function cell(number, total, label, truth, window) {
     h(
       "a",
       {
-        href: labelsLink(window, { cls: label, truth }),
+        ...cellLink(label, truth, window, door),
         title: words,
         "aria-label": words,
         data: { cell: `${label}-${truth}` },
@@ -122,6 +124,12 @@ function cell(number, total, label, truth, window) {
       count(number),
     ),
   );
+}
+
+function cellLink(label, truth, window, door) {
+  if (door === null) return { href: labelsLink(window, { cls: label, truth }) };
+  const wish = { called: className(label), lies_on: truth < 0 ? null : className(truth) };
+  return { href: throughDoor(door, wish), target: "_blank", rel: "noopener" };
 }
 
 /** The kind of error of a cell; the diagonal holds right labels and badly placed ones. */

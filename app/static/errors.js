@@ -5,7 +5,7 @@ import { fill, h, segmented, select, setText } from "./dom.js";
 import { drawCorrelation, drawHistory, drawHonesty } from "./error_charts.js";
 import { FATES, labelsLink, whose } from "./error_links.js";
 import { binTable, classBars, confusionTable, historyTable } from "./error_tables.js";
-import { fiftyoneFold } from "./fiftyone.js";
+import { fiftyoneFold, openDoor } from "./fiftyone.js";
 import { ask, runPath } from "./http.js";
 import { missingRun, noLabels, notice } from "./notices.js";
 import { following, listen, session, windowQuestion } from "./session.js";
@@ -29,6 +29,8 @@ function buildPage() {
     found: null,
     asked: 0,
     seen: null,
+    door: null,
+    outside: false,
     tally: h("span", { class: "hint", id: "errors-tally" }),
     body: h("div", { class: "rows" }),
   };
@@ -169,11 +171,13 @@ async function update(page) {
   const { run_id } = session.run;
   const question = { of: whose(), score: wantedScore(), cls: address.get("cls") };
   page.seen = session.steps.at(-1);
-  const [found, history] = await Promise.all([
+  const [found, history, door] = await Promise.all([
     ask(runPath(run_id, "/errors"), { ...question, ...windowQuestion() }),
     ask(runPath(run_id, "/errors/history"), question),
+    openDoor(run_id),
   ]);
   if (turn !== page.asked) return;
+  page.door = door;
   page.body.classList.remove("busy");
   page.body.hidden = false;
   fill(page.problem);
@@ -202,7 +206,7 @@ function draw(page) {
   const words = scoreWords(found.score);
   fill(parts["history-table"], historyNote(history), historyTable(history));
   fill(parts.classes, found.labels ? classBars(found) : nothingHere(found));
-  fill(parts["confusion-card"], found.labels ? confusionTable(found) : null);
+  drawConfusion(page);
   const told = [honestyWords(found.honesty), ...(found.fusion ? [fusionWords(found.fusion)] : [])];
   fill(parts["honesty-words"], h("p", { class: "honesty-words num" }, told.join(" ")));
   fill(parts.bins, binTable(found, words));
@@ -211,6 +215,29 @@ function draw(page) {
     drawHonesty(parts.honesty, found.honesty, { words, name: found.score, window: found.window }),
     drawCorrelation(parts.correlation, history),
   ]).catch((problem) => console.error(problem));
+}
+
+/** The matrix; while FiftyOne shows this run, its cells can lead there. */
+function drawConfusion(page) {
+  const { found } = page.found;
+  const where = segmented(
+    "Where cells lead",
+    [
+      ["", "labels here", "The labels of these steps"],
+      ["fiftyone", "FiftyOne", "The kept labels that are open there, the newest of each image"],
+    ],
+    page.outside ? "fiftyone" : "",
+    (value) => {
+      page.outside = value === "fiftyone";
+      drawConfusion(page);
+    },
+  );
+  const door = page.outside ? page.door : null;
+  fill(
+    page.parts["confusion-card"],
+    found.labels && page.door && h("div", { class: "toolbar" }, "Cells open", where),
+    found.labels ? confusionTable(found, door) : null,
+  );
 }
 
 const scoreWords = (name) => session.run.scores.find((one) => one.name === name)?.words ?? name;

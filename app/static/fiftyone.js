@@ -5,6 +5,18 @@ import { ask, runPath } from "./http.js";
 import { ERROR_KINDS } from "./kinds.js";
 import { session } from "./session.js";
 
+/** The door of an App that shows the pseudo-labels of a run now; null when there is none. */
+export async function openDoor(runId) {
+  const { sessions } = await ask(runPath(runId, "/fiftyone"));
+  return sessions.find(({ split }) => split === "train")?.door ?? null;
+}
+
+/** What the door leads to: `wish` names an image, a kind, a cell of classes or moved thresholds. */
+export function throughDoor(door, wish) {
+  const known = Object.entries(wish).filter(([, value]) => value !== null);
+  return `${door}&${new URLSearchParams(known)}`;
+}
+
 /** A fold that asks the server anew whenever it is opened. */
 export function fiftyoneFold() {
   const body = h("div", { class: "rows" });

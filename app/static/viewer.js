@@ -3,6 +3,7 @@
 import * as address from "./address.js";
 import { drawView, loadImage, wholeImage } from "./drawing.js";
 import { fill, h, setText } from "./dom.js";
+import { openDoor, throughDoor } from "./fiftyone.js";
 import { ask, pictureUrl, runPath } from "./http.js";
 import { classText, maskNote, scoreText, SEEN_WORDS, verdict } from "./label_tile.js";
 import { kindOf } from "./kinds.js";
@@ -17,6 +18,11 @@ export function buildViewer(parent, { onMove, onClose }) {
     title: h("h2", {}),
     subtitle: h("span", { class: "hint" }),
     past: h("a", { id: "viewer-past", title: "The same image at other steps" }, "Timeline"),
+    fiftyone: h(
+      "a",
+      { id: "viewer-fiftyone", target: "_blank", rel: "noopener", hidden: true },
+      "In FiftyOne",
+    ),
     error: h("p", { class: "error-line" }),
     teacher: h("canvas", { id: "viewer-teacher" }),
     truth: h("canvas", { id: "viewer-truth" }),
@@ -58,6 +64,7 @@ export function buildViewer(parent, { onMove, onClose }) {
         shown.data.labels.map((one) => entry(one, () => select(one.id))),
       );
       select(label.id);
+      await showDoor(parts.fiftyone, run, label);
     } catch (problem) {
       setText(parts.error, problem.message);
     }
@@ -85,6 +92,7 @@ function body(parts, close) {
       parts.title,
       parts.subtitle,
       parts.past,
+      parts.fiftyone,
       parts.error,
       h("label", { class: "check" }, parts.only, "kept only"),
       keys,
@@ -119,6 +127,13 @@ async function load(run, label, shown) {
     loadImage(pictureUrl(run, label.image_id, LARGE_SIDE)),
   ]);
   Object.assign(shown, { data, picture });
+}
+
+/** A way to the same image in FiftyOne while that is open. */
+async function showDoor(link, run, { image_id }) {
+  const door = await openDoor(run);
+  link.hidden = door === null;
+  if (door) link.href = throughDoor(door, { image: image_id });
 }
 
 function showTexts(parts, data, label) {

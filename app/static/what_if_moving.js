@@ -2,11 +2,12 @@
 
 import * as address from "./address.js";
 import { fill, h, setText } from "./dom.js";
+import { openDoor, throughDoor } from "./fiftyone.js";
 import { ask, runPath } from "./http.js";
 import { drawTiles, labelTile } from "./label_tile.js";
 import { session, windowQuestion } from "./session.js";
 import { plural } from "./text.js";
-import { ruleQuestion, same } from "./what_if_rules.js";
+import { isCoupled, ruleQuestion, same } from "./what_if_rules.js";
 
 export function buildMoving() {
   const sides = {
@@ -30,8 +31,11 @@ export function buildMoving() {
     const answer = isMoved
       ? await ask(runPath(session.run.run_id, "/moving"), question).catch(asSentence)
       : NOTHING;
-    if (asked === mine)
-      for (const name of ["enter", "leave"]) sides[name].show(answer, answer[name]);
+    if (asked !== mine) return;
+    for (const name of ["enter", "leave"]) sides[name].show(answer, answer[name]);
+    const door = isMoved ? await openDoor(session.run.run_id) : null;
+    if (asked !== mine) return;
+    for (const name of ["enter", "leave"]) sides[name].showDoor(door, name, view);
   };
   globalThis.addEventListener("lab-theme", () =>
     Object.values(sides).forEach((one) => drawTiles(one.tiles)),
@@ -41,19 +45,31 @@ export function buildMoving() {
 
 const NOTHING = { images: {}, enter: { total: 0, rows: [] }, leave: { total: 0, rows: [] } };
 
+/** Thresholds as FiftyOne's door reads them: "class_quality:0.50,mask_quality:0.80". */
+function barsOf(axes, rule) {
+  const bar = (name, index) => `${name}:${(rule[index] / 100).toFixed(2)}`;
+  if (isCoupled(rule)) return bar("score", "coupledIndex");
+  return [bar(axes.x.name, "xIndex"), bar(axes.y.name, "yIndex")].join(",");
+}
+
 const asSentence = (problem) => ({ ...NOTHING, error: problem.message });
 
 function side(title, id) {
   const tally = h("span", { class: "hint" });
+  const outside = h("a", { target: "_blank", rel: "noopener", hidden: true }, "In FiftyOne");
   const gallery = h("div", { class: "gallery", id });
   const one = {
     node: h(
       "section",
       { class: "card" },
-      h("div", { class: "page-head" }, h("h2", {}, title), tally),
+      h("div", { class: "page-head" }, h("h2", {}, title), tally, outside),
       gallery,
     ),
     tiles: [],
+  };
+  one.showDoor = (door, name, { axes, then }) => {
+    outside.hidden = door === null;
+    if (door) outside.href = throughDoor(door, { moving: `${name}s`, bars: barsOf(axes, then) });
   };
   one.show = ({ images, error }, { total, rows }) => {
     const onOpen = (label) =>

@@ -15,12 +15,13 @@ from app.fiftyone_sessions import Session, announced, directory, open_sessions
 from lab.store.processes import identity_of, this_process
 
 SIM = "http://127.0.0.1:5151/datasets/teacher?view=latest-sim"
+DOOR = "http://127.0.0.1:5151/seglab/open?dataset=teacher"
 
 
 @pytest.fixture
 def session() -> Session:
     address = "http://127.0.0.1:5151/datasets/teacher"
-    return Session("r1", "teacher", address, {"sim": SIM}, this_process())
+    return Session("r1", "teacher", address, {"sim": SIM}, DOOR, "train", this_process())
 
 
 def test_an_app_is_told_of_until_it_ends(tmp_path: Path, session: Session) -> None:
@@ -56,11 +57,13 @@ def test_a_file_of_something_else_is_no_session(tmp_path: Path, text: str) -> No
 
 
 @pytest.mark.parametrize("link", ["https://example.org/x", "javascript:alert(1)"])
+@pytest.mark.parametrize("key", ["kinds", "address", "door"])
 def test_a_link_away_from_this_machine_is_no_session(
-    tmp_path: Path, session: Session, link: str
+    tmp_path: Path, session: Session, key: str, link: str
 ) -> None:
+    value = {"sim": link} if key == "kinds" else link
     with announced(tmp_path, session) as path:
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"kinds": {"sim": link}}))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
 
         assert open_sessions(tmp_path, "r1") == []
 
@@ -74,6 +77,12 @@ def test_the_route_tells_the_command_and_the_open_app(
 
     assert told["command"].startswith(f"seglab fiftyone {run_id} --last --store ")
     assert told["sessions"] == [
-        {"dataset": "teacher", "address": session.address, "kinds": {"sim": SIM}}
+        {
+            "dataset": "teacher",
+            "address": session.address,
+            "kinds": {"sim": SIM},
+            "door": DOOR,
+            "split": "train",
+        }
     ]
     assert client.get("/lab/runs/teacher/fiftyone").json()["sessions"] == []

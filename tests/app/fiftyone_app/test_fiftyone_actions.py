@@ -13,6 +13,7 @@ from app.fiftyone.numbers import kept_by, kept_by_run
 from app.launch import LaunchError
 from lab.config import ConfigError
 from lab.store.queries import events, get_run
+from lab.store.recorder import StoreRecorder
 from lab.store.store import Store
 from tests.app.commands.conftest import record_by_hand
 
@@ -65,6 +66,18 @@ def test_a_run_whose_checkpoints_are_gone_cannot_be_forked(store: Store, recorde
 
     with pytest.raises(LaunchError, match="no checkpoint"):
         relaunch(store.root, recorded, {}, "fork", with_worker=False)
+
+
+def test_the_end_of_a_finished_run_is_no_place_to_fork(store: Store, recorded: str):
+    """Nothing would be left to train after step 20 of 20: the fork goes on from step 10."""
+    directory = store.run_directory(recorded) / "checkpoints"
+    (directory / "step-00000020.pt").write_bytes(b"")
+    with StoreRecorder(store, recorded) as recorder:
+        recorder.checkpoint(20, directory / "step-00000020.pt")
+
+    assert rules_of(store.root, recorded).steps == (10,)
+    child = get_run(store, relaunch(store.root, recorded, {}, "fork", with_worker=False))
+    assert child.parent_step == 10
 
 
 def test_a_selection_is_remembered_once_each_in_order(store: Store, recorded: str):

@@ -72,7 +72,9 @@ def test_a_cell_of_the_confusion_matrix_is_a_view():
 
     assert chosen(cats_that_are_dogs, label(gt_class="dog"))
     assert not chosen(cats_that_are_dogs, label())
-    assert chosen(cats_on_nothing, {"kept": True, "label": "cat"})
+    assert not chosen(cats_that_are_dogs, label(gt_class="dog", kind="ignored"))
+    assert chosen(cats_on_nothing, {"kept": True, "label": "cat", "kind": "BG"})
+    assert not chosen(cats_on_nothing, {"kept": True, "label": "cat", "kind": "unknown"})
 
 
 def test_the_most_trusted_mistakes_are_kept_and_wrong():
