@@ -6,7 +6,7 @@ import platform
 import random
 import time
 from collections import Counter
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from lab.store.job_queries import list_jobs
 from lab.store.worker_rows import living_workers
@@ -19,9 +19,29 @@ WAITING = 3
 """So many runs are unfinished at any time: two train, one waits."""
 MOMENTS = (0.0, 7.0)
 """Seconds between a round's end and the next kill: a trainer starts in five."""
+OFTEN = 0.75
+"""Where some trainers train and some still start, one that trains is hit so often."""
 VICTIMS = ("trainer", "trainer", "trainer", "worker", "worker", "app")
 GOING = ("starting", "running", "stopping")
 ENDED_BADLY = ("failed", "stale")
+
+
+@dataclass
+class Tally:
+    """What was killed how often, and how long it took at most until all statuses were true."""
+
+    killed: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+    """Seconds."""
+    began: float = field(default_factory=time.monotonic)
+
+    def tell(self) -> None:
+        """A line after every fifth kill."""
+        if self.killed.total() % 5 == 0:
+            passed = time.monotonic() - self.began
+            print(
+                f"  {passed:.0f} s: {dict(self.killed)}, truth in {self.slowest:.1f} s", flush=True
+            )
 
 
 def kill_at_random_moments(stage: Stage, chance: random.Random, limits: Limits) -> str:
@@ -29,22 +49,21 @@ def kill_at_random_moments(stage: Stage, chance: random.Random, limits: Limits) 
     recipes = write_recipes(stage.root.parent)
     models = {name: unbroken(stage, recipe) for name, recipe in recipes.items()}
     runs: dict[str, str] = {}
-    killed: Counter[str] = Counter()
-    slowest = 0.0
     stage.start_app()
     stage.start_worker()
+    wait_until(lambda: _is_looked_after(stage), "the worker is there")
     with Witness(stage.database) as witness:
-        deadline = time.monotonic() + 60 * limits.minutes
-        while sum(killed.values()) < limits.kills and time.monotonic() < deadline:
-            _keep_busy(stage, recipes, runs)
+        tally = Tally()
+        deadline = tally.began + 60 * limits.minutes
+        while tally.killed.total() < limits.kills and time.monotonic() < deadline:
+            _keep_busy(stage, models, runs)
             time.sleep(chance.uniform(*MOMENTS))
             witness.answer()
-            killed[_kill_one(stage, chance)] += 1
+            tally.killed[_kill_one(stage, chance)] += 1
             witness.answer()
-            slowest = max(slowest, _recover(stage))
+            tally.slowest = max(tally.slowest, _recover(stage))
             soundness(stage.database)
-            if sum(killed.values()) % 5 == 0:
-                print(f"  {dict(killed)}, slowest truth {slowest:.1f} s", flush=True)
+            tally.tell()
         wait_until(lambda: _all_finished(stage), "every run is finished", 2 * PATIENCE)
         witness.answer()
         witness.demand_all()
@@ -52,9 +71,9 @@ def kill_at_random_moments(stage: Stage, chance: random.Random, limits: Limits) 
     for run_id, name in runs.items():
         demand_same(stage.database, run_id, models[name])
     return (
-        f"{sum(killed.values())} kills {dict(killed)}; {len(runs)} runs ended as unbroken ones, "
-        f"{len(witness.seen):,} rows watched in {witness.looks:,} looks, "
-        f"statuses true after {slowest:.1f} s at most"
+        f"{tally.killed.total()} kills {dict(tally.killed)}; {len(runs)} runs ended as unbroken "
+        f"ones, {len(witness.seen):,} rows watched in {witness.looks:,} looks, "
+        f"statuses true after {tally.slowest:.1f} s at most"
     )
 
 
@@ -83,21 +102,26 @@ def kill_all_at_once(stage: Stage, chance: random.Random, limits: Limits) -> str
     return f"{times} times; stale after {slowest:.1f} s at most; the run ended as an unbroken one"
 
 
-def _keep_busy(stage: Stage, recipes: dict[str, Path], runs: dict[str, str]) -> None:
-    """Queue new runs, each recipe in its turn, until enough are not finished."""
+def _keep_busy(stage: Stage, models: dict[str, str], runs: dict[str, str]) -> None:
+    """Launch new runs from the app, each recipe in its turn, until enough are not finished."""
     going = [run for run in stage.runs() if run["status"] != "finished"]
     for _ in range(WAITING - len(going)):
-        name = list(recipes)[len(runs) % len(recipes)]
-        runs[stage.queue(recipes[name], f"{name} {len(runs)}")] = name
+        name = list(models)[len(runs) % len(models)]
+        order = {"run": models[name], "changes": {"name": f"{name} {len(runs)}"}}
+        runs[stage.order("launch", order)["run_id"]] = name
 
 
 def _kill_one(stage: Stage, chance: random.Random) -> str:
-    """Kill one of the three kinds; which."""
+    """Kill one of the three kinds; which, and of a trainer what it was doing."""
     victim = chance.choice(VICTIMS)
     if victim == "trainer":
-        trainers = sorted(stage.trainers().items())
-        if trainers and kill(chance.choice(trainers)[1]):
-            return victim
+        running = {run["run_id"] for run in stage.runs() if run["status"] == "running"}
+        alive = stage.trainers()
+        training = sorted(alive.keys() & running)
+        pool = training if training and chance.random() < OFTEN else sorted(alive)
+        run_id = chance.choice(pool) if pool else None
+        if run_id is not None and kill(alive[run_id]):
+            return "training" if run_id in training else "starting"
         victim = "worker"
     child = stage.worker if victim == "worker" else stage.app
     assert child is not None
