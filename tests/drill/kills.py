@@ -139,7 +139,6 @@ def _recover(stage: Stage) -> float:
     took = wait_for_truth(stage)
     if stage.app is None:
         stage.start_app()
-        wait_until(lambda: stage.app_runs() is not None, "the app answers again", PROMISED)
     if stage.worker is None:
         stage.start_worker()
         late = "a living worker has every job"

@@ -148,12 +148,13 @@ class Stage:
         self.worker = self._start("jobs", "worker", "--cpu-slots", str(slots))
 
     def start_app(self) -> None:
-        """Start the dashboard on a free port and wait until it says where it is."""
+        """Start the dashboard on a free port, wait until it says where it is, and answers."""
         self.app = self._start("ui", "--port", "0", stdout=subprocess.PIPE)
         assert self.app.stdout is not None
         for line in self.app.stdout:
             if b"seglab is at " in line:
                 self.address = line.split(b"seglab is at ")[1].split()[0].decode()
+                wait_until(lambda: self.app_runs() is not None, "the app answers")
                 return
         raise Fault("seglab ui ended before it said where it is")
 
