@@ -18,7 +18,6 @@ from sqlalchemy.exc import OperationalError
 from lab.config import AppliedChange
 from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
 from lab.store.machine import MachineSampler
-from lab.store.packing import pack
 from lab.store.runs import run_number
 from lab.store.store import Store
 from lab.store.writer import Batch, LabelSet, RunWriter
@@ -153,7 +152,7 @@ class Ingest:
                 self._reach(step)
             judged = made if self._judge is None else self._judge(made)
             with_masks = keeps_masks(step, made.source, self._keep_every)
-            batch.add_labels(LabelSet(step, judged, pack(judged), with_masks))
+            batch.add_labels(LabelSet.of(step, judged, with_masks))
 
     def _sample(self, batch: Batch) -> None:
         if self._step is not None:

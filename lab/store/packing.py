@@ -129,29 +129,32 @@ def unpack(packed: Sequence[bytes]) -> NDArray[np.void]:
     return np.frombuffer(b"".join(packed), PACKED)
 
 
-def label_tuples(
-    packed: NDArray[np.void],
-    first_label_id: int,
-    place: tuple[int, int, int, int],
-    boxes: NDArray[np.void] | None = None,
+def row_values(
+    packed: NDArray[np.void], boxes: NDArray[np.void] | None = None
 ) -> list[tuple[object, ...]]:
-    """Rows of the table `labels`, its columns in order; those of boxes only where there are any.
+    """What rows of the table `labels` hold after id and place, its columns in order.
 
     Args:
         packed: (N,) records of PACKED.
-        boxes: (N,) records of PACKED_BOX.
+        boxes: (N,) records of PACKED_BOX; without them the rows end before their columns.
+    """
+    if boxes is None:
+        return packed.tolist()
+    return [(*one, *box) for one, box in zip(packed.tolist(), boxes.tolist(), strict=True)]
+
+
+def placed_rows(
+    values: Sequence[tuple[object, ...]], first_label_id: int, place: tuple[int, int, int, int]
+) -> list[tuple[object, ...]]:
+    """Whole rows of `labels` from those of `row_values`.
+
+    Args:
         first_label_id: id of the first; the others follow it.
         place: run number, source, step, image id.
     """
-    if boxes is None:
-        return [
-            (first_label_id + position, *place, position, *record)
-            for position, record in enumerate(packed.tolist())
-        ]
-    pairs = zip(packed.tolist(), boxes.tolist(), strict=True)
     return [
-        (first_label_id + position, *place, position, *record, *box)
-        for position, (record, box) in enumerate(pairs)
+        (first_label_id + position, *place, position, *value)
+        for position, value in enumerate(values)
     ]
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, delete, insert, select, text, update
 
 from lab.config import AppliedChange
@@ -17,7 +15,7 @@ from lab.datasets.records import Evaluation, LabelSource, PseudoLabels
 from lab.store.asks import write_applied
 from lab.store.database import Rows, database_of
 from lab.store.jsonable import jsonable
-from lab.store.packing import count_labels, label_tuples, pack_boxes
+from lab.store.packing import count_labels, pack, pack_boxes, placed_rows, row_values
 from lab.store.runs import write_beat
 from lab.store.statements import column_names, on_conflict_sql
 from lab.store.tables import (
@@ -43,12 +41,33 @@ Event = tuple[int | None, str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """The labels of one image at one step, and whether their masks are worth keeping."""
+    """The labels of one image at one step, in the forms the store keeps them.
+
+    They are made here, before a transaction begins: while one lasts, other processes wait.
+    """
 
     step: int
     labels: PseudoLabels
-    packed: NDArray[np.void]
     with_masks: bool
+    """Whether their masks are worth keeping."""
+    packed: bytes
+    packed_boxes: bytes | None
+    counts: tuple[int, ...]
+    values: list[tuple[object, ...]]
+    """What a row of `labels` holds after its id and place, of each label."""
+
+    @classmethod
+    def of(cls, step: int, labels: PseudoLabels, with_masks: bool) -> LabelSet:
+        packed, boxes = pack(labels), pack_boxes(labels)
+        return cls(
+            step,
+            labels,
+            with_masks,
+            packed.tobytes(),
+            None if boxes is None else boxes.tobytes(),
+            count_labels(labels, packed),
+            row_values(packed, boxes),
+        )
 
 
 @dataclass
@@ -127,12 +146,10 @@ class RunWriter:
             made = one.labels
             place = (self.run, int(made.source), one.step, made.image_id)
             visible = made.visible or (None, None, None, None)
-            counts = count_labels(made, one.packed)
-            boxes = pack_boxes(made)
-            packed = (one.packed.tobytes(), None if boxes is None else boxes.tobytes())
-            set_rows.append((*place, next_id, *visible, *counts, *packed))
-            rows_of_kind = label_rows if boxes is None else box_rows
-            rows_of_kind += label_tuples(one.packed, next_id, place, boxes)
+            packed = (one.packed, one.packed_boxes)
+            set_rows.append((*place, next_id, *visible, *one.counts, *packed))
+            rows_of_kind = label_rows if one.packed_boxes is None else box_rows
+            rows_of_kind += placed_rows(one.values, next_id, place)
             if one.with_masks:
                 mask_rows += [
                     (next_id + position, mask.height, mask.width, mask.counts)

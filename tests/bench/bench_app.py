@@ -28,6 +28,7 @@ from lab.datasets.records import BoxScores, LabelSource, PseudoLabels
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, create_run
 from lab.store.store import Store
+from tests.bench.lines import say
 from tests.factories import box_scores, example_config, painted_dataset, pseudo_labels
 
 IMAGES, PER_IMAGE = 50, 50
@@ -157,11 +158,6 @@ def dragging(address: str) -> str:
         median, slow = page.evaluate(DRAG)
         browser.close()
     return f"{median:7.1f}  {slow:.1f}"
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

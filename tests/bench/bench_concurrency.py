@@ -35,7 +35,7 @@ from lab.store.queries import (
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, create_run
 from lab.store.store import Store
-from tests.bench.bench_app import say
+from tests.bench.lines import say
 from tests.bench.scale_store import IMAGES_PER_STEP, LABELS_PER_STEP, SCALARS, painted, sayings
 from tests.factories import example_config
 
@@ -64,10 +64,11 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--steps", type=int, default=200)
     asked = parser.parse_args()
-    spawn = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as directory,
-        ProcessPoolExecutor(asked.writers + asked.readers, mp_context=spawn) as pool,
+        ProcessPoolExecutor(
+            asked.writers + asked.readers, mp_context=multiprocessing.get_context("fork")
+        ) as pool,
     ):
         root, done = Path(directory) / "store", Path(directory) / "done"
         Store.open(root).close()

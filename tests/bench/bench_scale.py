@@ -31,8 +31,9 @@ from lab.store.queries import (
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, create_run, delete_run
 from lab.store.store import Store
-from tests.bench.bench_app import QUESTIONS, dragging, say
+from tests.bench.bench_app import QUESTIONS, dragging
 from tests.bench.dashboard import Dashboard, dashboard
+from tests.bench.lines import say, say_line
 from tests.bench.scale_store import (
     LABELS,
     SCALARS,
@@ -184,10 +185,6 @@ def timed(act: Callable[[], object], cpu: Callable[[], float]) -> str:
 
 def cpu_here() -> float:
     return time.process_time()
-
-
-def say_line(name: str, value: str) -> None:
-    say(f"  {name:<52}{value}")
 
 
 if __name__ == "__main__":

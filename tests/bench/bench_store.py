@@ -20,7 +20,7 @@ from lab.config import RunConfig
 from lab.datasets.records import LabelSource, PseudoLabels
 from lab.store import tables
 from lab.store.database import VARIABLE
-from lab.store.packing import label_tuples, pack
+from lab.store.packing import pack, placed_rows, row_values
 from lab.store.queries import LabelFilter, find_labels, label_columns, scalar_series
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run, run_number
@@ -106,7 +106,7 @@ def server_rates(store: Store, made: list[PseudoLabels]) -> dict[str, float]:
     for step in range(100):
         for labels in made:
             place = (2, int(LabelSource.PSEUDO), step, labels.image_id)
-            rows += label_tuples(pack(labels), 10**9 + len(rows), place)
+            rows += placed_rows(row_values(pack(labels)), 10**9 + len(rows), place)
     columns = column_names(tables.labels)[: len(rows[0])]
     insert = insert_sql(tables.labels, columns, "%s")
     rates: dict[str, float] = {}
@@ -149,7 +149,7 @@ def plain_rate(path: Path, made: list[PseudoLabels], steps: int) -> float:
         for step in range(start, start + 20):
             for labels, records in zip(made, packed, strict=True):
                 place = (1, int(LabelSource.PSEUDO), step, labels.image_id)
-                rows += label_tuples(records, next_id, place)
+                rows += placed_rows(row_values(records), next_id, place)
                 next_id += len(records)
         with connection:
             connection.executemany(insert_sql(table, column_names(table)[: len(rows[0])]), rows)

@@ -1,12 +1,16 @@
 """Opening, creating and refusing stores."""
 
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import OperationalError
 
 from lab.config import RunConfig
+from lab.store import sqlite_connections
 from lab.store.errors import StoreError, StoreTooNew
 from lab.store.migrations import MIGRATIONS
 from lab.store.queries import list_runs
@@ -143,3 +147,39 @@ def test_the_indexes_that_questions_rely_on_are_used(file_store):
             ).all()
             assert index in str(plan)
             assert "TEMP B-TREE" not in str(plan)
+
+
+def test_a_writer_waits_until_another_is_done(file_store):
+    create_run(file_store, RunConfig())
+    begun = threading.Event()
+
+    def write_slowly():
+        with Store.open(file_store.root) as other, other.writing() as connection:
+            begun.set()
+            time.sleep(0.2)
+            connection.exec_driver_sql("UPDATE runs SET seed = 1")
+
+    slow = threading.Thread(target=write_slowly)
+    slow.start()
+    begun.wait(timeout=10)
+    with file_store.writing() as connection:
+        connection.exec_driver_sql("UPDATE runs SET seed = seed + 10")
+    slow.join()
+
+    with file_store.reading() as connection:
+        assert connection.exec_driver_sql("SELECT seed FROM runs").scalar_one() == 11
+
+
+def test_a_lock_that_is_never_given_back_is_told(file_store, monkeypatch):
+    monkeypatch.setattr(sqlite_connections, "BUSY_SECONDS", 0.05)
+
+    with (
+        Store.open(file_store.root) as other,
+        other.writing(),
+        pytest.raises(OperationalError, match="database is locked"),
+        file_store.writing(),
+    ):
+        pass
+
+    with file_store.writing() as connection:  # and it is not broken by that
+        connection.exec_driver_sql("UPDATE runs SET seed = 1")
