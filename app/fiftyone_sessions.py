@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from lab.store.processes import ProcessIdentity, is_alive
 
 LOOPBACK = ("http://127.0.0.1:", "http://localhost:")
@@ -47,6 +49,14 @@ def announced(root: Path, session: Session) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def clear_leftovers(root: Path) -> None:
+    """Remove the files of Apps that were killed; their names say whose they are."""
+    for path in directory(root).glob("app-*"):
+        owner = path.stem.removeprefix("app-")
+        if not owner.isdecimal() or not psutil.pid_exists(int(owner)):
+            path.unlink(missing_ok=True)
 
 
 def open_sessions(root: Path, run_id: str) -> list[Session]:

@@ -21,7 +21,7 @@ from app.fiftyone.environment import check_installed, fiftyone_environment, use
 from app.fiftyone.mongod import NoDatabase
 from app.fiftyone.request import Request, build_request, dashes
 from app.fiftyone.views import KINDS, kind_view
-from app.fiftyone_sessions import Session, announced
+from app.fiftyone_sessions import Session, announced, clear_leftovers
 from app.main import PortBusy, bind
 from lab.store.processes import this_process
 from lab.store.queries import get_run
@@ -95,9 +95,8 @@ def fiftyone(  # noqa: PLR0913 - every option is one
 
 def visit(store: Store, request: Request, port: int | None, anew: bool, json: bool) -> None:
     """Fill the dataset; with a port, show it until interrupted."""
-
     check_installed()
-
+    clear_leftovers(store.root)
     with ending_politely(), database(store.root) as address:
         if port is None:
             tell(fill_here(store, request, address, anew), json)
@@ -109,7 +108,6 @@ def serve(
     store: Store, request: Request, address: Address, port: int, anew: bool, json: bool
 ) -> None:
     """Start the App beside filling the dataset; both take seconds."""
-
     directory = store.root / "fiftyone"
     directory.mkdir(parents=True, exist_ok=True)
     with app_server(directory, port, fiftyone_environment(address, store.root)) as app:
@@ -140,7 +138,6 @@ def fill_here(
     store: Store, request: Request, address: Address, anew: bool, app: str | None = None
 ) -> Opened:
     """Fill the dataset in this process, with a bar on stderr."""
-
     use(address, store.root)
     from app.fiftyone.showing import show  # imports FiftyOne, which reads the environment
 

@@ -6,6 +6,7 @@ server itself is the child; the kernel ends it when we are gone, and Ctrl-C reac
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -53,7 +54,7 @@ class AppServer:
 @contextmanager
 def app_server(directory: Path, port: int, environment: Mapping[str, str]) -> Iterator[AppServer]:
     """The App on loopback until the block ends."""
-    log = directory / f"app-{port}.log"
+    log = directory / f"app-{os.getpid()}.log"
     command = [sys.executable, "-m", "app.fiftyone.app_process", str(port)]
     process = start_dependent(command, log, dict(environment))
     try:

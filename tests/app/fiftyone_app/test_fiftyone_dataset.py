@@ -133,6 +133,32 @@ def test_opening_it_again_writes_nothing(
     assert set(filled.written.values()) == {0}
 
 
+@pytest.mark.parametrize("where", ["images", "latest"])
+def test_an_import_that_was_cut_off_is_finished_by_the_next(
+    fiftyone_lab: Store, mongo: Address, where: str
+):
+    from app.fiftyone.showing import show
+
+    run = get_run(fiftyone_lab, "teacher-strict")
+    request = replace(build_request(fiftyone_lab.root, run), dataset=f"cut-off-{where}")
+
+    def cut(done: int, total: int, what: str) -> None:
+        if what == where:
+            raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        show(fiftyone_lab, request, cut)
+    _, dataset = show(fiftyone_lab, request)
+
+    columns = newest_columns(fiftyone_lab, run.run_id, LabelFilter(), LABEL_COLUMNS)
+    stored = sorted(dataset.values("latest.detections.label_id", unwind=True))
+    assert stored == sorted(columns["label_id"].tolist())
+    assert dataset.has_evaluation("eval_latest")
+    assert set(dataset.list_saved_views()) == {
+        plan.name for plan in standing_views(request.fields[0])
+    }
+
+
 def test_the_evaluation_panel_has_its_numbers(shown: Any, request_of_teacher: Request):
     latest = request_of_teacher.fields[1]
     results = shown.load_evaluation_results(latest.eval_key)
