@@ -155,11 +155,14 @@ def image_entry(record: ImageRecord) -> dict[str, Any]:
 def rows_by_id(
     store: Store, run_id: str, source: LabelSource, ids: Sequence[int]
 ) -> list[LabelRow]:
-    """The labels of a run with these ids, in their order."""
+    """The labels of a run with these ids, in their order.
+
+    One that is gone is left out: a run that goes on from a checkpoint takes labels back.
+    """
     wanted = LabelFilter(source=source, label_ids=ids)
     found = find_labels(store, run_id, wanted, sort="label_id", limit=len(ids))
     by_id = {row.label_id: row for row in found.rows}
-    return [by_id[label_id] for label_id in ids]
+    return [by_id[label_id] for label_id in ids if label_id in by_id]
 
 
 def rows_of(columns: Mapping[str, NDArray[Any]], places: IntArray) -> list[LabelRow]:

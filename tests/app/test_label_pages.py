@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.label_entries import rows_by_id
 from app.label_pages import page_of_labels, sorted_page
-from lab.datasets.records import ErrorKind
+from lab.datasets.records import ErrorKind, LabelSource
 from lab.store.queries import SORT_COLUMNS, LabelFilter, find_labels
 from lab.store.store import Store
 
@@ -41,6 +42,18 @@ def test_the_packed_page_is_the_page_of_sql(
             assert [repr(replace(row, has_mask=True)) for row in packed.rows] == [
                 repr(replace(row, has_mask=True)) for row in by_sql.rows
             ], sort
+
+
+def test_rows_come_in_the_order_of_their_ids_and_those_that_are_gone_do_not(
+    lab_root: Path, run_ids: dict[str, str]
+) -> None:
+    with Store.open(lab_root, read_only=True) as store:
+        run = run_ids["teacher"]
+        first, second, *_ = (row.label_id for row in find_labels(store, run, LabelFilter()).rows)
+        rows = rows_by_id(store, run, LabelSource.PSEUDO, [second, 2**40, first])
+
+        assert [row.label_id for row in rows] == [second, first]
+        assert rows_by_id(store, run, LabelSource.PSEUDO, []) == []
 
 
 def test_too_many_labels_for_memory_are_left_to_sql(
