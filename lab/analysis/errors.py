@@ -102,10 +102,10 @@ def classify(
         thresholds: where hit and background begin.
         area_gaps: (P, G) absolute difference of mask areas; None = ignore areas in ties.
     """
-    _check_labels(pred_labels, gt_labels, len(supercategory))
-    relation = _relations(pred_labels, gt_labels, supercategory, is_crowd)
+    check_labels(pred_labels, gt_labels, len(supercategory))
+    relation = relations(pred_labels, gt_labels, supercategory, is_crowd)
     best = np.stack([np.where(relation == one, ious, 0.0).max(1, initial=0.0) for one in range(4)])
-    kinds = _decide(best, thresholds)
+    kinds = decide(best, thresholds)
     gt_index, true_ious = _link(kinds, best, relation, ious, area_gaps)
     taken = one_to_one(np.where(relation == SAME, ious, 0.0), scores, thresholds.pos)
     missed = ~is_crowd
@@ -114,8 +114,11 @@ def classify(
 
 
 def can_match(pred_labels: IntArray, gt_labels: IntArray, is_crowd: BoolArray) -> BoolArray:
-    """Which pairs could be a hit: same class, no crowd. (P,), (G,), (G,) -> (P, G)."""
-    return (pred_labels[:, None] == gt_labels[None, :]) & ~is_crowd
+    """Which pairs could be a hit: same class, no crowd. (P,), (G,), (G,) -> (P, G).
+
+    `gt_labels` and `is_crowd` may be (P, G): then each prediction has truths of its own.
+    """
+    return (pred_labels[:, None] == gt_labels) & ~is_crowd
 
 
 def one_to_one(ious: Float64Array, scores: NDArray[np.floating], at_least: float) -> IntArray:
@@ -134,11 +137,22 @@ def one_to_one(ious: Float64Array, scores: NDArray[np.floating], at_least: float
     turn = np.empty(len(ious), np.int64)
     turn[np.argsort(-scores, kind="stable")] = np.arange(len(ious))
     order = np.lexsort((gt, -ious[pred, gt], turn[pred]))
-    free = [True] * ious.shape[1]
-    for p, g in zip(pred[order].tolist(), gt[order].tolist(), strict=True):
-        if free[g] and taken[p] < 0:
+    pairs = take_in_turn(pred[order], gt[order])
+    taken[list(pairs)] = list(pairs.values())
+    return taken
+
+
+def take_in_turn(pred: IntArray, gt: IntArray) -> dict[int, int]:
+    """Which prediction takes which truth, when pairs are offered in this order: (M,), (M,).
+
+    Each takes at most one, and is taken at most once.
+    """
+    taken: dict[int, int] = {}
+    gone: set[int] = set()
+    for p, g in zip(pred.tolist(), gt.tolist(), strict=True):
+        if g not in gone and p not in taken:
             taken[p] = g
-            free[g] = False
+            gone.add(g)
     return taken
 
 
@@ -184,18 +198,20 @@ def tide_kinds(
     ).astype(np.int64)
 
 
-def _relations(
+def relations(
     pred_labels: IntArray, gt_labels: IntArray, supercategory: IntArray, is_crowd: BoolArray
 ) -> IntArray:
-    """What each truth is to each prediction: (P, G) of SAME, SIBLING, STRANGER, CROWD."""
+    """What each truth is to each prediction: (P, G) of SAME, SIBLING, STRANGER, CROWD.
+
+    `gt_labels` and `is_crowd` are (G,) or (P, G), as in `can_match`.
+    """
     sibling = supercategory[pred_labels][:, None] == supercategory[gt_labels]
     relation = np.where(sibling, SIBLING, STRANGER)
     relation[can_match(pred_labels, gt_labels, is_crowd)] = SAME
-    relation[:, is_crowd] = CROWD
-    return relation
+    return np.where(is_crowd, CROWD, relation)
 
 
-def _decide(best: Float64Array, thresholds: Thresholds) -> IntArray:
+def decide(best: Float64Array, thresholds: Thresholds) -> IntArray:
     """The kinds from the best IoU with the truths of each relation: (4, P) -> (P,)."""
     bg = thresholds.bg
     other_class = np.where(best[STRANGER] >= bg, ErrorKind.OTH, ErrorKind.BG)
@@ -227,7 +243,7 @@ def _link(
     return np.where(is_background, -1, index), true_ious
 
 
-def _check_labels(pred_labels: IntArray, gt_labels: IntArray, num_classes: int) -> None:
+def check_labels(pred_labels: IntArray, gt_labels: IntArray, num_classes: int) -> None:
     for what, labels in (("pred_labels", pred_labels), ("gt_labels", gt_labels)):
         wrong = (labels < 0) | (labels >= num_classes)
         if wrong.any():

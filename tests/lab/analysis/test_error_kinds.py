@@ -19,6 +19,7 @@ from lab.analysis.errors import (
     supercategory_groups,
     tide_kinds,
 )
+from lab.analysis.tally import Scene, tally
 from lab.datasets.records import Category, ErrorKind
 
 BEAR, DOG, CAR, PERSON = range(4)
@@ -271,3 +272,24 @@ def test_matching_serves_the_best_score_first_and_gives_it_the_best_iou():
 
     # 1 goes first and takes truth 1; 2 takes truth 0; nothing is left for 0.
     assert taken.tolist() == [-1, 1, 0]
+
+
+@given(st.lists(scenes(), max_size=6), st.integers(1, 4))
+def test_the_tally_of_many_images_is_the_sum_of_their_verdicts(many, at_once):
+    parts = ("ious", "pred_labels", "scores", "gt_labels", "is_crowd")
+    verdicts = [classify(**one) for one in many]
+    kinds = np.concatenate([np.zeros(0, np.int64), *(one.kinds for one in verdicts)])
+    crowds = sum(int(one["is_crowd"].sum()) for one in many)
+    truths = sum(len(one["gt_labels"]) for one in many)
+
+    found = tally([Scene(*(one[part] for part in parts)) for one in many], GROUPS, at_once=at_once)
+
+    assert found.kinds.tolist() == np.bincount(kinds, minlength=len(ErrorKind)).tolist()
+    assert found.duplicates == sum(int(one.duplicates.sum()) for one in verdicts)
+    assert found.found == truths - crowds - sum(int(one.missed.sum()) for one in verdicts)
+
+
+def test_a_tally_refuses_a_class_there_is_not():
+    scene = Scene(np.zeros((1, 1)), np.array([0]), np.ones(1), np.array([4]), np.zeros(1, np.bool_))
+    with pytest.raises(ValueError, match=r"gt_labels: class 4 is not in 0\.\.3"):
+        tally([scene], GROUPS)
