@@ -19,7 +19,7 @@ from lab.store.recorder import StoreRecorder
 from lab.store.runs import attach_datasets, create_run, delete_run
 from lab.store.store import Store
 from tests.app.conftest import Watch
-from tests.app.test_browser import HOSTILE
+from tests.app.test_hard_names import HOSTILE
 from tests.factories import guesses, painted_dataset
 
 pytestmark = pytest.mark.browser
