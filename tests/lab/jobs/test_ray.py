@@ -22,7 +22,7 @@ from lab.store.sent_jobs import last_sent, sent_jobs
 from lab.store.store import Store
 from tests.lab.jobs.conftest import ENTRY, config, starts, wait_until
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
