@@ -11,9 +11,9 @@ from tests.drill.rows import demand_same, soundness
 from tests.drill.stage import Limits, Skipped, Stage, demand, kill
 from tests.drill.truth import PROMISED, SLACK, wait_for_truth
 
-JUMPS = (-3600, -20, 86_400, 86_340)
+JUMPS = (-3600, 0, -20, 86_400, 86_340, -86_400)
 """The clock's distance from the truth, one after the other, seconds."""
-LOOK_SECONDS = 1.5
+LOOK_SECONDS = 2.5
 NOTICED_AFTER = 1
 """Seconds until a process has noticed: reading the file at every look would be all it does."""
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
@@ -24,15 +24,11 @@ def set_the_clock(stage: Stage, chance: random.Random, _: Limits) -> str:
     clock = stage.root.parent / "clock"
     stage.environment = _faked(clock)
     _set(clock, 0)
-    recipe = write_recipes(stage.root.parent, steps=600, save_every=30)["sim"]
+    recipe = write_recipes(stage.root.parent, steps=100)["sim"]
     model = unbroken(stage, recipe)
-    run_id = stage.queue(recipe, "timeless")
     stage.start_app()
-    stage.start_worker(1)
-    stage.wait_for_step(run_id, 3)
-    for jump in JUMPS:
-        _set(clock, jump)
-        _stays_true(stage, run_id, jump)
+    _jump_beside_a_living_run(stage, clock)
+    run_id = stage.queue(recipe, "timeless")
     gone = [_dies_before(stage, run_id, clock, jump) for jump in (-40, 40)]
     _set(clock, 0)
     stage.start_worker(1)
@@ -43,6 +39,20 @@ def set_the_clock(stage: Stage, chance: random.Random, _: Limits) -> str:
         f"running at {', '.join(f'{one:+} s' for one in JUMPS)}; killed before a jump of 40 s "
         f"back and forth: stale after {gone[0]:.0f} and {gone[1]:.0f} s; ended as unbroken"
     )
+
+
+def _jump_beside_a_living_run(stage: Stage, clock: Path) -> None:
+    """A run without an end stays running, whatever the clock says; then it is cancelled."""
+    directory = stage.root.parent / "endless"
+    directory.mkdir()
+    run_id = stage.queue(write_recipes(directory, steps=1_000_000)["sim"], "endless")
+    stage.start_worker(1)
+    stage.wait_for_step(run_id, 3)
+    for jump in JUMPS:
+        _set(clock, jump)
+        _stays_true(stage, run_id, jump)
+    stage.do("jobs", "cancel", run_id)
+    stage.wait_for_status(run_id, "stopped")
 
 
 def _stays_true(stage: Stage, run_id: str, jump: int) -> None:
@@ -57,11 +67,11 @@ def _stays_true(stage: Stage, run_id: str, jump: int) -> None:
 
 
 def _dies_before(stage: Stage, run_id: str, clock: Path, jump: int) -> float:
-    """Kill worker and trainer, then set the clock; seconds until the run is said to be gone, and
-    stays so. Then it is resumed."""
+    """Kill worker and trainer as soon as it trains, then set the clock; seconds until the run is
+    said to be gone, and stays so. Then it is resumed."""
     if stage.worker is None:
         stage.start_worker(1)
-        stage.wait_for_status(run_id, "running")
+    stage.wait_for_status(run_id, "running")
     assert stage.worker is not None
     stage.worker.kill()
     stage.worker.wait()

@@ -174,7 +174,7 @@ class Stage:
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)
         except OSError as error:
             raise Fault(f"the app does not take the order {route}: {error}") from None
