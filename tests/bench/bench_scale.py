@@ -73,7 +73,9 @@ def main(labels: int = LABELS) -> None:
             last = int(label_steps(store, get_run(store, "last").run_id)[-1])
             with dashboard(made.root) as app:
                 ask_over_http(app, last)
-                say_line("redraw while dragging: median, 95th of 60", dragging(app.address))
+                say_line(
+                    "redraw while dragging: median, 95th of 60, processor", dragging(app.address)
+                )
             with dashboard(made.root) as app:
                 follow(store, made.root, app)
 

@@ -397,9 +397,14 @@ def record_elsewhere(root, steps: int) -> subprocess.Popen[str]:
 def test_processes_record_into_one_new_store_at_once_and_lose_nothing(database, tmp_path):
     root = tmp_path / "shared store"
     children = [record_elsewhere(root, 80) for _ in range(4)]
-    run_ids = [child.communicate(timeout=120)[0].split()[0] for child in children]
+    run_ids = [child.stdout.readline().strip() for child in children]
+    while any(child.poll() is None for child in children):  # meanwhile somebody looks, and
+        with Store.open(root, read_only=True) as store:  # sees whole steps only
+            seen = [find_labels(store, run_id, LabelFilter()).total for run_id in run_ids]
+        assert [total % 6 for total in seen] == [0] * 4
+        time.sleep(0.05)
 
-    assert [child.returncode for child in children] == [0] * 4
+    assert [child.wait() for child in children] == [0] * 4
     with Store.open(root, read_only=True) as store:
         for run_id in run_ids:
             run = get_run(store, run_id)
