@@ -73,8 +73,8 @@ imports: install
 unit: install
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu and not bench"
 
-bench: install ## measure: store, analysis, engine, dashboard
-	@for file in tests/bench/bench_*.py; do \
+bench: install ## measure: store, analysis, engine, dashboard (keeps 5 GB in .bench)
+	@export SEGLAB_BENCH_DIR="$${SEGLAB_BENCH_DIR:-.bench}"; for file in tests/bench/bench_*.py; do \
 	  name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; \
 	done
 
@@ -82,4 +82,4 @@ drill: install ## kill, starve and damage everything: is anything lost? (an hour
 	@$(BIN)/python -m tests.drill
 
 clean: ## remove .venv and caches; what runs recorded stays
-	@rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf $(VENV) .bench .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
