@@ -19,8 +19,8 @@ from app.fiftyone.app_server import AppFailed, app_server, dataset_address, door
 from app.fiftyone.database import Address, database
 from app.fiftyone.environment import check_installed, fiftyone_environment, use
 from app.fiftyone.mongod import NoDatabase
-from app.fiftyone.request import Request, build_request, dashes
-from app.fiftyone.views import KINDS, kind_view
+from app.fiftyone.request import Request, build_request
+from app.fiftyone.views import KINDS
 from app.fiftyone_sessions import Session, announced, clear_leftovers
 from app.main import PortBusy, bind
 from lab.store.processes import this_process
@@ -121,14 +121,13 @@ def serve(
 
 def session_of(request: Request, app: str) -> Session:
     """What the dashboard is told: the dataset, and its view of each kind of the first field."""
-    field = request.fields[0].name
-    views = {kind.name.lower(): dashes(kind_view(field, kind).name) for kind in KINDS}
+    door = door_address(app, request.dataset, request.fields[0].name)
     return Session(
         run_id=request.run_id,
         dataset=request.dataset,
-        address=dataset_address(app, request.dataset),
-        kinds={kind: dataset_address(app, request.dataset, view) for kind, view in views.items()},
-        door=door_address(app, request.dataset),
+        address=door,
+        kinds={name: f"{door}&kind={name}" for name in (kind.name.lower() for kind in KINDS)},
+        door=door,
         split=request.split,
         process=this_process(),
     )

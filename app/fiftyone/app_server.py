@@ -70,6 +70,6 @@ def dataset_address(address: str, dataset_slug: str, view: str | None = None) ->
     return page if view is None else f"{page}?view={quote(view)}"
 
 
-def door_address(address: str, dataset: str) -> str:
-    """Where one view or image of a dataset is asked for; parameters are added to it."""
-    return f"{address}{DOOR}?dataset={quote(dataset)}"
+def door_address(address: str, dataset: str, field: str) -> str:
+    """Where one view or image of a field is asked for; parameters are added to it."""
+    return f"{address}{DOOR}?dataset={quote(dataset)}&field={quote(field)}"

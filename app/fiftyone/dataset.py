@@ -130,12 +130,12 @@ def label_fields(name: str, types: Mapping[str, Type]) -> dict[str, fo.Field]:
 
 
 def remember(dataset: Dataset, request: Request) -> None:
-    """Write into the dataset what it shows; fields of earlier requests stay in it."""
+    """Write into the dataset what it shows; fields of earlier requests stay in it, behind these."""
     before = dataset.info.get(INFO, {}).get("request", {"fields": []})
     names = {field.name for field in request.fields}
     older = [one for one in before["fields"] if one["name"] not in names]
     info = request.as_info()
-    info["fields"] = [*older, *map(dict, info["fields"])]
+    info["fields"] = [*map(dict, info["fields"]), *older]
     dataset.info[INFO] = {"format": FORMAT, "request": info}
     dataset.save()
 

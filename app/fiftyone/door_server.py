@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fiftyone as fo
 from fiftyone.core.utils import to_slug
+from fiftyone.server.events.state import get_state
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -47,10 +48,23 @@ def page_for(parameters: dict[str, str]) -> str:
     if request is None:
         raise WrongAddress(f"dataset={wish.dataset}: was not made by seglab")
     way = find_way(wish, request)
+    if way.sample is not None and not len(dataset.select(way.sample)):
+        raise WrongAddress(f"image={wish.image}: it has no labels in this dataset")
     if way.plan is not None:
         save_views(dataset, [way.plan])
+    forget_what_was_open()
     slug = None if way.plan is None else to_slug(way.plan.name)
     return page_of(dataset.slug, way, slug)
+
+
+def forget_what_was_open() -> None:
+    """Let the page that is loaded next open what its address says.
+
+    One server shows every tab the same: FiftyOne would keep to the view that some tab opened last.
+    """
+    state = get_state()
+    state.dataset = None
+    state.view = None
 
 
 def dataset_named(name: str) -> Dataset:

@@ -142,15 +142,16 @@ class Breakdown(foo.Panel):
 
 
 def bar_trace(name: str, kept: Kept) -> dict[str, Any]:
-    """Bars of one set of labels, in the colours of the kinds."""
-    faint = 0.45 if name == "kept" else 1.0
+    """Bars of one set of labels in the colours of the kinds: outlines are what the run kept."""
+    colours = [KIND_COLOURS[kind] for kind in SHOWN]
+    inside = ["rgba(0, 0, 0, 0)"] * len(SHOWN) if name == "kept" else colours
     return {
         "type": "bar",
         "name": name,
         "x": list(SHOWN),
         "y": [kept.kinds[kind] for kind in SHOWN],
         "ids": list(SHOWN),
-        "marker": {"color": [KIND_COLOURS[kind] for kind in SHOWN], "opacity": faint},
+        "marker": {"color": inside, "line": {"color": colours, "width": 2}},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 
 from app.fiftyone.colours import colour_scheme
-from app.fiftyone.dataset import Dataset, Filled, Progress, fill, quiet
+from app.fiftyone.dataset import Dataset, Filled, Progress, fill, quiet, recorded_request
 from app.fiftyone.evaluation import register_evaluation
 from app.fiftyone.request import Request
 from app.fiftyone.saved_views import save_standing_views
@@ -28,6 +28,6 @@ def show(
         if filled.written[field.name] or not dataset.has_evaluation(field.eval_key):
             register_evaluation(dataset, field, classes)
     save_standing_views(dataset, request)
-    dataset.app_config.color_scheme = colour_scheme(request)
+    dataset.app_config.color_scheme = colour_scheme(recorded_request(dataset) or request)
     dataset.save()
     return filled, dataset

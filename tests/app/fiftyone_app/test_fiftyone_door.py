@@ -105,6 +105,7 @@ def test_an_image_opens_as_its_sample(dataset: Any, request_of_teacher: Request)
         ({"field": "step_9"}, "field=step_9: the dataset has latest"),
         ({"kind": "dup"}, "kind=dup: one of cor, loc, sim, oth, bg"),
         ({"image": "x"}, "image=x: "),
+        ({"image": "999"}, "image=999: it has no labels in this dataset"),
         ({"view": "1"}, "view=1: "),
         ({"moving": "up"}, "moving=up: "),
         ({"moving": "enters", "bars": "beauty:1"}, "no score is called 'beauty'"),

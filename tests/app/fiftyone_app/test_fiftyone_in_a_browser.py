@@ -22,6 +22,8 @@ from lab.store.store import Store
 pytestmark = [pytest.mark.browser, pytest.mark.fiftyone]
 
 PATIENCE_MS = 60_000
+WITHOUT_ADVERTISEMENT = "localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')"
+"""FiftyOne's own lies over everything until somebody dismisses it."""
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +65,7 @@ def app_page(browser: Browser, answered: list[str]) -> Iterator[Page]:
         answered.append(response.url)
 
     page.on("response", hear)
-    offer = page.get_by_text("Dismiss")  # FiftyOne's own advertisement lies over everything
-    page.add_locator_handler(offer, lambda found: found.click())
+    page.add_init_script(WITHOUT_ADVERTISEMENT)
     yield page
     context.close()
 
@@ -91,6 +92,36 @@ def test_a_saved_view_and_our_panel_open_in_the_app(
     expect(app_page.get_by_role("slider")).not_to_have_count(0)
     assert any("/media?" in one for one in answered)
     assert [one for one in answered if not one.startswith((fiftyone_app, "data:", "blob:"))] == []
+
+
+def test_a_link_opens_what_it_names_whatever_was_open_before(
+    dataset: Any, request_of_teacher: Request, fiftyone_app: str, app_page: Page
+) -> None:
+    """FiftyOne's own addresses keep to the view that was opened last."""
+    door = session_of(request_of_teacher, fiftyone_app).door
+    image = dataset.first().image_id
+
+    app_page.goto(f"{door}&kind=cor")
+    expect(app_page.get_by_text("latest: Cor", exact=True).first).to_be_visible()
+    app_page.goto(f"{door}&called=cat&lies_on=cat")
+    expect(app_page.get_by_text("latest: cat for cat", exact=True).first).to_be_visible()
+    app_page.goto(f"{door}&image={image}")
+    expect(app_page.locator("[data-cy='modal']").first).to_be_visible()
+    assert app_page.url.endswith(f"?id={dataset.first().id}")
+
+
+def test_fiftyones_own_evaluation_panel_opens_on_our_matches(
+    dataset: Any, request_of_teacher: Request, fiftyone_app: str, app_page: Page
+) -> None:
+    right = dataset.sum("eval_latest_tp")
+
+    app_page.goto(session_of(request_of_teacher, fiftyone_app).door)
+    app_page.get_by_title("New panel").first.click()
+    app_page.get_by_text("Model Evaluation").first.click()
+    app_page.get_by_text("eval_latest", exact=True).first.click()
+
+    row = app_page.locator("tr", has_text="True Positives")
+    expect(row).to_contain_text(str(right))
 
 
 def view_name(kind: ErrorKind) -> str:
