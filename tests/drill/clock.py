@@ -13,9 +13,9 @@ from tests.drill.truth import PROMISED, SLACK, wait_for_truth
 
 JUMPS = (-3600, 0, -20, 86_400, 86_340, -86_400)
 """The clock's distance from the truth, one after the other, seconds."""
-DEADLY = (-50, 50)
-"""Jumps beside a dead run, seconds. Back by less than it is watched would be too little: when the
-clock comes to the run's last sign of life again, it seems to live once more for 30 s."""
+DEADLY = (-3600, 50)
+"""Jumps beside a dead run, seconds. When the clock comes to the run's last sign of life again, it
+seems to live once more for 30 s: that is an hour later."""
 LOOK_SECONDS = 2.5
 NOTICED_AFTER = 1
 """Seconds until a process has noticed: reading the file at every look would be all it does."""
@@ -39,8 +39,9 @@ def set_the_clock(stage: Stage, chance: random.Random, _: Limits) -> str:
     soundness(stage.database)
     demand_same(stage.database, run_id, model)
     return (
-        f"running at {', '.join(f'{one:+} s' for one in JUMPS)}; killed before a jump of 50 s "
-        f"back and forth: stale after {gone[0]:.0f} and {gone[1]:.0f} s; ended as unbroken"
+        f"running at {', '.join(f'{one:+} s' for one in JUMPS)}; killed before jumps of "
+        f"{DEADLY[0]:+} and {DEADLY[1]:+} s: stale after {gone[0]:.0f} and {gone[1]:.0f} s; "
+        "ended as unbroken"
     )
 
 
