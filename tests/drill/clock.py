@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.drill.recipes import unbroken, write_recipes
 from tests.drill.rows import demand_same, soundness
-from tests.drill.stage import Limits, Skipped, Stage, demand, kill
+from tests.drill.stage import CHECKOUT, Limits, Skipped, Stage, demand, kill
 from tests.drill.truth import PROMISED, SLACK, wait_for_truth
 
 JUMPS = (-3600, 0, -20, 86_400, 86_340, -86_400)
@@ -19,13 +19,20 @@ seems to live once more for 30 s: that is an hour later."""
 LOOK_SECONDS = 2.5
 NOTICED_AFTER = 1
 """Seconds until a process has noticed: reading the file at every look would be all it does."""
+SLEEP = """import threading, time
+
+def sleep(seconds):
+    threading.Event().wait(seconds)
+
+time.sleep = sleep
+"""
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
 
 
 def set_the_clock(stage: Stage, chance: random.Random, _: Limits) -> str:
     """a clock that jumps back and forth under trainer, worker and app"""
     clock = stage.root.parent / "clock"
-    stage.environment = _faked(clock)
+    stage.environment = _faked(clock) | {"PYTHONPATH": f"{_mended(clock.parent)}:{CHECKOUT}"}
     _set(clock, 0)
     recipe = write_recipes(stage.root.parent, steps=100)["sim"]
     model = unbroken(stage, recipe)
@@ -104,6 +111,14 @@ def _faked(clock: Path) -> dict[str, str]:
         "FAKETIME_CACHE_DURATION": str(NOTICED_AFTER),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
+
+
+def _mended(directory: Path) -> Path:
+    """Where Python finds a `time.sleep` that works: under libfaketime its own says EINVAL."""
+    place = directory / "mended"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(SLEEP, encoding="utf-8")
+    return place
 
 
 def _set(clock: Path, seconds: int) -> None:
