@@ -13,6 +13,8 @@ Source = Literal["pseudo", "student", "teacher"]
 """Pseudo-labels, or the validation predictions of one network."""
 
 GROUND_TRUTH = "ground_truth"
+MOST_LETTERS = 60
+"""Of a run's name in the name of a dataset or a field: FiftyOne takes no name of any length."""
 
 
 def eval_key(field: str) -> str:
@@ -92,7 +94,7 @@ def build_request(
     return Request(
         root=str(root.absolute()),
         run_id=run.run_id,
-        dataset=dashes(f"{run.name} {what} {run.run_id}"),
+        dataset=dashes(f"{run.name[:MOST_LETTERS]} {what} {run.run_id}"),
         fields=(*own, *compared),
         dashboard=dashboard.rstrip("/"),
     )
@@ -114,7 +116,7 @@ def run_fields(
 
 def _suffixes(runs: tuple[RunRow, ...]) -> list[str]:
     """A name for each that FiftyOne takes as part of a field's; run ids where names collide."""
-    slugs = [slug(run.name) for run in runs]
+    slugs = [slug(run.name[:MOST_LETTERS]) for run in runs]
     return [
         one if one and slugs.count(one) == 1 else f"{one or 'run'}_{slug(run.run_id)}"
         for one, run in zip(slugs, runs, strict=True)

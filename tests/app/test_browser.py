@@ -21,6 +21,14 @@ from tests.factories import guesses, painted_dataset
 
 pytestmark = pytest.mark.browser
 
+COUNT_SHIFTS = """() => {
+  globalThis.shifted = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) globalThis.shifted += entry.value;
+  }).observe({ type: "layout-shift" });
+}"""
+"""Adds up from now on by how much what one looks at jumps, as browsers measure it."""
+
 
 def test_from_the_runs_to_one_label_and_back(page: Page) -> None:
     page.goto("/")
@@ -115,6 +123,12 @@ def test_what_the_teacher_learns_appears_while_it_trains(
             recorder.flush()
             expect(page.locator("#tile-steps")).to_have_text("8")
             expect(page.locator("#chart-kept .main-svg").first).to_be_visible()
+            page.evaluate(COUNT_SHIFTS)
+            for step in range(8, 12):
+                recorder.scalars(step, {"loss/total": 1.0})
+            recorder.flush()
+            expect(page.locator("#tile-steps")).to_have_text("12")
+            assert page.evaluate("globalThis.shifted") < 0.1
             recorder.finish("finished")
         expect(page.locator("#tile-status")).to_have_text("finished")
         delete_run(store, run)

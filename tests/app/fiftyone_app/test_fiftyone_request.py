@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from app.fiftyone.request import Request, build_request
 from lab.store.queries import get_run
@@ -37,6 +40,17 @@ def test_a_compared_run_has_fields_of_its_own_even_under_the_same_name(store: St
 
     assert names(once) == ["latest", "latest_pl_dc_strict"]
     assert len(set(names(twice))) == 3
+
+
+@pytest.mark.parametrize("name", ["x" * 10_000, "<b>../../etc</b>", "実験", "%00 \u202e$."])
+def test_names_are_plain_and_short_whatever_runs_are_called(store: Store, run_id: str, name: str):
+    run = replace(get_run(store, run_id), name=name)
+
+    request = build_request(Path("x"), run, others=(replace(run, run_id="other"),))
+
+    for made in (request.dataset, *names(request)):
+        assert re.fullmatch(r"[a-z0-9_-]{1,150}", made)
+    assert len(set(names(request))) == 2
 
 
 def test_an_evaluation_is_a_dataset_of_its_own(store: Store, run_id: str):
