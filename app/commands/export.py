@@ -42,6 +42,8 @@ from lab.store.store import Store
 
 COCO_COLUMNS = ("label_id", "step", "image_id", "label", "x1", "y1", "x2", "y2", "area")
 ALL_POINTS = 2**31
+LINES_AT_ONCE = 10_000
+"""Numbers of so many labels are objects of Python at a time: those take ten times the room."""
 
 
 class Format(StrEnum):
@@ -169,7 +171,10 @@ def export_labels(store: Store, run: RunRow, chosen: LabelFilter, out: Path) -> 
     with replacing(out) as file:
         writer = csv.writer(file)
         writer.writerow(LABEL_COLUMNS)
-        writer.writerows(zip(*(columns[name].tolist() for name in LABEL_COLUMNS), strict=True))
+        for start in range(0, len(columns["label_id"]), LINES_AT_ONCE):
+            part = slice(start, start + LINES_AT_ONCE)
+            lists = (columns[name][part].tolist() for name in LABEL_COLUMNS)
+            writer.writerows(zip(*lists, strict=True))
     return len(columns["label_id"])
 
 
