@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from engine.cells import enlarged
 from engine.data.geometry import boxes_to_image, masks_to_image, shows_everything, visible_box
 from engine.instances import Predictions
 from engine.interfaces import Candidates, ViewGeometry
@@ -156,21 +156,10 @@ def _columns(found: Candidates) -> dict[str, Tensor]:
 
 def _masks(logits: Tensor, found: Candidates) -> Tensor:
     """The masks of these logits in the part of the view that shows the image: (N, h, w) bool."""
-    masks = _foreground(_enlarged(logits, found.mask_stride), found.geometry)
+    masks = _foreground(enlarged(logits.float(), found.mask_stride), found.geometry)
     if found.confines is None:
         return masks
     return masks & fill_boxes(found.confines, masks.shape[1], masks.shape[2])
-
-
-def _enlarged(logits: Tensor, stride: int) -> Tensor:
-    """Mask logits at the size of the view."""
-    if stride == 1:
-        return logits
-    if len(logits) == 0:
-        return logits.new_zeros(0, *(stride * side for side in logits.shape[1:]))
-    return functional.interpolate(
-        logits[:, None].float(), scale_factor=stride, mode="bilinear", align_corners=False
-    )[:, 0]
 
 
 def _foreground(mask_logits: Tensor, geometry: ViewGeometry) -> Tensor:

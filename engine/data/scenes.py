@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from engine.cells import enlarged, sampled
 from engine.instances import Targets
 from engine.interfaces import LabeledBatch
 from engine.losses.box_mask import box_of_mask, fill_boxes
@@ -110,10 +110,8 @@ def cut_out(scene: Scene, rows: Sequence[int], threshold: float = 0.5) -> list[C
     index = torch.tensor(list(rows), device=scene.boxes.device)
     height, width = scene.views[0].shape[1:]
     boxes = scene.boxes[index]
-    enlarged = functional.interpolate(
-        scene.masks[index][:, None], size=(height, width), mode="bilinear", align_corners=False
-    )[:, 0]
-    masks = (enlarged > threshold) & fill_boxes(boxes, height, width)
+    drawn = enlarged(scene.masks[index], scene.stride)[:, :height, :width]
+    masks = (drawn > threshold) & fill_boxes(boxes, height, width)
     edges = box_of_mask(masks).long().tolist()
     labels, quality = scene.labels[index].tolist(), scene.quality[index].tolist()
     return [
@@ -147,7 +145,7 @@ def paste(
     if int(cover.sum()) <= max(0, min_pixels):
         return None
     hidden = uncovered(scene, cover, min_pixels=min_pixels, max_moved=max_moved)
-    in_front = cover[scene.stride // 2 :: scene.stride, scene.stride // 2 :: scene.stride]
+    in_front = sampled(cover[None], scene.stride)[0]
     return Scene(
         views=_painted(scene, cutout, left, top, cover),
         size=scene.size,
@@ -163,7 +161,7 @@ def uncovered(scene: Scene, cover: Tensor, *, min_pixels: int, max_moved: float)
     """What is left of the objects of a scene behind a cover. (H, W) bool; the views stay."""
     boxes = uncovered_boxes(scene.boxes, cover)
     stride = scene.stride
-    hidden = cover[stride // 2 :: stride, stride // 2 :: stride]
+    hidden = sampled(cover[None], stride)[0]
     masks = scene.masks.masked_fill(hidden, 0)
     pixels = (masks > 0.5).sum(dim=(1, 2)) * stride**2
     moved = (boxes - scene.boxes).abs().amax(dim=1)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torchvision.ops import batched_nms
 
 from engine import ranks
 from engine.box_host import MaskSamples, Proposals, Proposed, Taught, Wanted
+from engine.cells import enlarged, sampled
 from engine.instances import Predictions, Targets
 from engine.losses.dice import squared_dice
 from engine.models.backbones import Backbone, build_backbone, load_pretrained, weights_path
@@ -171,7 +171,9 @@ class CondInst(nn.Module):
             found.append(self._proposals(out, b, places, labels, nobody[places]))
         image_of = torch.cat([torch.full_like(one.places, b) for b, one in enumerate(found)])
         places = torch.cat([one.places for one in found])
-        drawn = _resized(self._draw(out, image_of, places)[0], images.shape[-2:])
+        height, width = images.shape[-2:]
+        cells = self._draw(out, image_of, places)[0].float()
+        drawn = enlarged(cells, self.mask_stride)[:, :height, :width]
         return [
             Predictions(
                 boxes=one.boxes,
@@ -291,15 +293,6 @@ def _boxes(out: Outputs, image: int, places: Tensor) -> Tensor:
     return decode_boxes(out.locations.points[places], distances)
 
 
-def _resized(logits: Tensor, size: torch.Size) -> Tensor:
-    """(N, h, w) -> (N, H, W)"""
-    if len(logits) == 0:
-        return logits.new_zeros(0, *size)
-    return functional.interpolate(
-        logits[:, None], size=tuple(size), mode="bilinear", align_corners=False
-    )[:, 0]
-
-
 def _pixel_weight(target: Targets) -> Tensor | None:
     if target.pixel_weight is None and target.masks is not None:
         return torch.ones_like(target.masks, dtype=torch.float32)
@@ -314,8 +307,7 @@ def _instance_weight(target: Targets) -> Tensor:
 
 def _sampled(maps: Sequence[Tensor | None], owners: Tensor, stride: int) -> Tensor:
     """The maps of the owners at every stride-th pixel from the cell's middle. -> (S, h, w)"""
-    present = [m[:, stride // 2 :: stride, stride // 2 :: stride] for m in maps if m is not None]
-    return torch.cat(present)[owners]
+    return torch.cat([sampled(m, stride) for m in maps if m is not None])[owners]
 
 
 def _best_per_level(score: Tensor, levels: Tensor) -> Tensor:
