@@ -41,6 +41,7 @@ from engine.launcher import end_with_parent, leave_word, run_ranks
 from engine.live import LiveChanges, SharedInbox
 from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
+from engine.needs import refuse_missing_masks
 from engine.process import log_to, stop_on_signals
 from engine.profile import load_student, profile, profiled_config, watch_parts, watched_batches
 from engine.recorder import Inbox, NoInbox, Recorder
@@ -209,6 +210,7 @@ def _train(store: Store, run_id: str) -> int:
     with ranks.first_goes_first():
         run = _open_run(store, run_id)
         _refuse_other_ranks(run)
+        refuse_missing_masks(run.config, run.data)
     with ranks.first_goes_first():
         parts = build_parts(run.config, run.data, run.directory)
         checkpoint = _begin(run)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from engine import ranks
 from engine.checkpoint import (
     Checkpoint,
+    CheckpointError,
     checkpoint_path,
     joint_memory,
     list_checkpoints,
@@ -121,8 +122,8 @@ class Trainer:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue after `checkpoint.step` steps as if never stopped."""
-        self.student.module.load_state_dict(checkpoint.student)
-        self.teacher.module.load_state_dict(checkpoint.teacher)
+        load_network(self.student.module, checkpoint.student, checkpoint.step)
+        load_network(self.teacher.module, checkpoint.teacher, checkpoint.step)
         self.optimizer.load_state_dict(dict(checkpoint.optimizer))
         self.scaler.load_state_dict(dict(checkpoint.scaler))
         torch.set_rng_state(checkpoint.rng.cpu())
@@ -243,6 +244,22 @@ class Pending:
         if self.copied is not None:
             self.copied.synchronize()
         return self.numbers | dict(zip(self.names, self.tensor.tolist(), strict=True))
+
+
+def load_network(network: nn.Module, weights: Mapping[str, Tensor], step: int) -> None:
+    """Take over the weights of a checkpoint.
+
+    Raises:
+        CheckpointError: they are of another network, as after a fork that changes it.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"checkpoint of step {step}: its weights are of another network than host.* and "
+            f"method.* describe; a fork keeps its parent's network ({first} ...)"
+        ) from None
 
 
 def _is_memory_of(method: RemembersState, memory: Mapping[str, Any]) -> bool:
