@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
 from app.fiftyone.database import Address, database
 from app.fiftyone.environment import use
 from app.fiftyone.mongod import URI_VARIABLE, NoDatabase, find_mongod
+from app.fiftyone.request import Request, build_request
+from lab.store.queries import get_run
 from lab.store.store import Store
 from tests.factories import filled_store
 
@@ -44,3 +47,15 @@ def mongo(fiftyone_lab: Store, mongod_exists: None) -> Iterator[Address]:
             patched.delenv(name)
         use(address, fiftyone_lab.root)
         yield address
+
+
+@pytest.fixture(scope="module")
+def request_of_teacher(fiftyone_lab: Store) -> Request:
+    return build_request(fiftyone_lab.root, get_run(fiftyone_lab, "teacher"))
+
+
+@pytest.fixture(scope="module")
+def dataset(fiftyone_lab: Store, request_of_teacher: Request, mongo: Address) -> Any:
+    from app.fiftyone.showing import show
+
+    return show(fiftyone_lab, request_of_teacher)[1]

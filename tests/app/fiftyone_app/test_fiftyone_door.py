@@ -7,26 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.fiftyone.database import Address
-from app.fiftyone.request import Request, build_request
+from app.fiftyone.request import Request
 from lab.datasets.records import ErrorKind
 from lab.store.queries import LABEL_COLUMNS, LabelFilter, get_run, newest_columns
 from lab.store.store import Store
 from lab.store.truth_queries import BACKGROUND, true_labels
 
 pytestmark = pytest.mark.fiftyone
-
-
-@pytest.fixture(scope="module")
-def request_of_teacher(fiftyone_lab: Store) -> Request:
-    return build_request(fiftyone_lab.root, get_run(fiftyone_lab, "teacher"))
-
-
-@pytest.fixture(scope="module")
-def dataset(fiftyone_lab: Store, request_of_teacher: Request, mongo: Address) -> Any:
-    from app.fiftyone.showing import show
-
-    return show(fiftyone_lab, request_of_teacher)[1]
 
 
 @pytest.fixture(scope="module")

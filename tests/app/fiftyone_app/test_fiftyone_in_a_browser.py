@@ -13,10 +13,9 @@ from app.fiftyone.app_server import app_server
 from app.fiftyone.database import Address
 from app.fiftyone.environment import fiftyone_environment
 from app.fiftyone.keeper import free_port
-from app.fiftyone.request import Request, build_request
+from app.fiftyone.request import Request
 from app.fiftyone.views import KINDS, kind_view
 from lab.datasets.records import ErrorKind
-from lab.store.queries import get_run
 from lab.store.store import Store
 
 pytestmark = [pytest.mark.browser, pytest.mark.fiftyone]
@@ -24,18 +23,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.fiftyone]
 PATIENCE_MS = 60_000
 WITHOUT_ADVERTISEMENT = "localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')"
 """FiftyOne's own lies over everything until somebody dismisses it."""
-
-
-@pytest.fixture(scope="module")
-def request_of_teacher(fiftyone_lab: Store) -> Request:
-    return build_request(fiftyone_lab.root, get_run(fiftyone_lab, "teacher"))
-
-
-@pytest.fixture(scope="module")
-def dataset(fiftyone_lab: Store, request_of_teacher: Request, mongo: Address) -> Any:
-    from app.fiftyone.showing import show
-
-    return show(fiftyone_lab, request_of_teacher)[1]
 
 
 @pytest.fixture(scope="module")
