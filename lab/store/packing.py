@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,7 @@ PACKED_BOX_3 = np.dtype([(name, PACKED_BOX[name]) for name in (PACKED_BOX.names 
 
 PACKED_COLUMNS = PACKED.names or ()
 BOX_COLUMNS = PACKED_BOX.names or ()
+NUM_KINDS = len(ErrorKind)
 FLOAT_COLUMNS = tuple(
     name for kind in (PACKED, PACKED_BOX) for name in kind.names or () if kind[name].kind == "f"
 )
@@ -160,20 +162,17 @@ def placed_rows(
 
 def count_labels(labels: PseudoLabels, packed: NDArray[np.void]) -> tuple[int, ...]:
     """The numbers of COUNT_COLUMNS, in their order."""
-    kept = packed["kept"]
-    right = kept & (packed["kind"] == ErrorKind.COR) & ~packed["duplicate"]
+    kinds, kept = packed["kind"], packed["kept"]
+    dropped_and_kept = np.bincount(kinds + NUM_KINDS * kept, minlength=2 * NUM_KINDS).tolist()
+    kept_kinds = dropped_and_kept[NUM_KINDS:]
+    again = kept & packed["duplicate"] & (kinds == int(ErrorKind.COR))
     truths = 0 if labels.num_truths is None or labels.missed is None else labels.num_truths
-    found = truths - (labels.missed or 0) if truths else 0
     return (
         len(packed),
-        int(kept.sum()),
-        int(right.sum()),
+        sum(kept_kinds),
+        kept_kinds[ErrorKind.COR] - int(np.count_nonzero(again)),
         truths,
-        found,
-        *_kind_counts(packed["kind"]),
-        *_kind_counts(packed["kind"][kept]),
+        truths - (labels.missed or 0) if truths else 0,
+        *map(add, dropped_and_kept, kept_kinds),
+        *kept_kinds,
     )
-
-
-def _kind_counts(kinds: NDArray[np.uint8]) -> list[int]:
-    return np.bincount(kinds, minlength=len(ErrorKind)).tolist()

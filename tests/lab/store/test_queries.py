@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lab.config import RunConfig
 from lab.datasets.records import DropRule, ErrorKind, LabelSource
 from lab.store import tables
+from lab.store.label_queries import label_masks
 from lab.store.packing import FLOAT_COLUMNS, PACKED, PACKED_BOX, pack, unpack
 from lab.store.queries import (
     LABEL_COLUMNS,
@@ -29,6 +30,7 @@ from lab.store.queries import (
 )
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run
+from lab.store.sqlite import ROWS_PER_INSERT
 from lab.store.store import Store
 from tests.databases import BOTH, new_url
 from tests.factories import filled_store, pseudo_labels
@@ -93,6 +95,19 @@ def test_the_table_has_the_packed_columns_in_their_order():
     names = [column.name for column in tables.labels.columns][6:]
 
     assert names == [*(PACKED.names or ()), *(PACKED_BOX.names or ())]
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS_PER_INSERT - 1, ROWS_PER_INSERT, 117])
+def test_rows_are_inserted_whole_whatever_their_number(store, run_id, count):
+    labels = pseudo_labels(count, image_id=3)
+    with StoreRecorder(store, run_id) as recorder:
+        recorder.pseudo_labels(5, [labels])
+
+    page = find_labels(store, run_id, LabelFilter(), sort="label_id", limit=200)
+    assert [row.position for row in page.rows] == [*range(count)]
+    assert [row.score for row in page.rows] == labels.score.tolist()
+    ids = [row.label_id for row in page.rows]
+    assert [label_masks(store, ids)[one] for one in ids] == [*labels.masks]
 
 
 def test_a_page_holds_every_column_as_it_was_recorded(store, run_id):
