@@ -73,13 +73,15 @@ def check_host(host: str) -> None:
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens at the first free port from `port` on (0 = any).
 
-    Who connects before the server runs waits for it, and no other process gets the same port.
+    Who connects before the server runs waits for it, and no other process gets the same port. Its
+    protocol is named, because only then does asyncio send the parts of an answer without waiting
+    for each other (TCP_NODELAY): 40 ms of every small answer.
     """
     candidates = [0] if port == 0 else list(range(port, min(port + PORTS_TO_TRY, 65_536)))
     reason: str | None = None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in candidates:
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))

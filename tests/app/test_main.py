@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import closing
 
@@ -27,6 +28,26 @@ def test_a_browser_that_is_early_waits_instead_of_being_refused() -> None:
         assert accepted.recv(3) == b"GET"
         accepted.close()
         early.close()
+
+
+def test_a_small_answer_is_sent_at_once() -> None:
+    """Answers go in two parts; the second would wait 40 ms until the first is acknowledged."""
+
+    async def served() -> int:
+        waits: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            ours = writer.get_extra_info("socket")
+            waits.set_result(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listener = bind("127.0.0.1", 0)
+        async with await asyncio.start_server(answer, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.close()
+            return await asyncio.wait_for(waits, timeout=10)
+
+    assert asyncio.run(served()) == 1
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_told(

@@ -48,6 +48,7 @@ from tests.factories import example_config
 REPEATS = 7
 STARTS = 3
 UPDATES = 500
+FOLLOWED = "followed"
 WORST = 50
 FEW_IMAGES = 8
 MORE_QUESTIONS = {
@@ -67,6 +68,7 @@ def main(labels: int = LABELS) -> None:
     with bench_directory() as directory:
         made = scale_store(directory, labels)
         with Store.open(made.root) as store:
+            forget_followed(store)
             describe(made, store)
             ask_in_process(store)
             start(made.root)
@@ -78,6 +80,13 @@ def main(labels: int = LABELS) -> None:
                 )
             with dashboard(made.root) as app:
                 follow(store, made.root, app)
+
+
+def forget_followed(store: Store) -> None:
+    """Delete the runs that a benchmark which was killed left: "last" is another one."""
+    for run in list_runs(store):
+        if run.name == FOLLOWED:
+            delete_run(store, run.run_id)
 
 
 def describe(made: ScaleStore, store: Store) -> None:
@@ -147,7 +156,7 @@ def answered(client: httpx.Client, url: str) -> httpx.Response:
 
 def follow(store: Store, root: Path, app: Dashboard) -> None:
     """Live updates of a run that records meanwhile, and what they do to the dashboard's memory."""
-    run_id = create_run(store, example_config("followed", "pl_dc", UPDATES))
+    run_id = create_run(store, example_config(FOLLOWED, "pl_dc", UPDATES))
     train = painted(root)
     attach_datasets(store, run_id, train, train.with_images(()))
     made = [sayings(image, 0) for image in train.images[:FEW_IMAGES]]
