@@ -52,15 +52,12 @@ class Frame:
 
     def sightings(self) -> list[Sighting]:
         """Its labels, one by one."""
+        boxes: list[Box] = [(x1, y1, x2, y2) for x1, y1, x2, y2 in self.boxes.tolist()]
+        size, is_box = (self.height, self.width), self.masks is None
+        shapes = self.masks or [rectangle(*size, box) for box in boxes]
         return [
-            Sighting(
-                (self.height, self.width),
-                (box[0], box[1], box[2], box[3]),
-                None if self.masks is None else self.masks[place],
-                self.visible,
-                int(self.labels[place]),
-            )
-            for place, box in enumerate(self.boxes.tolist())
+            Sighting(size, box, shape, is_box, self.visible, label)
+            for box, shape, label in zip(boxes, shapes, self.labels.tolist(), strict=True)
         ]
 
 
@@ -71,15 +68,15 @@ class Sighting:
     size: tuple[int, int]
     """Height and width of the image."""
     box: Box
-    mask: Rle | None
+    shape: Rle
+    """Its mask; the filled box where that was not stored."""
+    is_box: bool
     visible: Box | None
     label: int
 
-    def shape(self, boxed: bool) -> Rle:
-        """Its mask; the filled box if boxes are compared."""
-        if boxed or self.mask is None:
-            return rectangle(*self.size, self.box)
-        return self.mask
+    def filled(self) -> Rle:
+        """Its box as a mask."""
+        return self.shape if self.is_box else rectangle(*self.size, self.box)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +129,21 @@ def compare(
     shown = np.ones(len(known), np.bool_)
     groups: dict[tuple[Box | None, bool], list[int]] = {}
     for track, thing in enumerate(known):
-        groups.setdefault((thing.visible, thing.mask is None), []).append(track)
+        groups.setdefault((thing.visible, thing.is_box), []).append(track)
     for (earlier, boxed), members in groups.items():
-        boxed = boxed or any(one.mask is None for one in now)
-        theirs, theirs_shown = _clipped([known[t].shape(boxed) for t in members], visible)
-        ours, ours_shown = _clipped([one.shape(boxed) for one in now], earlier)
+        boxed = boxed or any(one.is_box for one in now)
+        theirs, theirs_shown = _clipped(shapes_of([known[t] for t in members], boxed), visible)
+        ours, ours_shown = _clipped(shapes_of(now, boxed), earlier)
         shown[members] = theirs_shown
         if ours and theirs:
             ious = raw_ious(ours, theirs, np.zeros(len(theirs), np.bool_))
             overlap[:, members] = np.where(ours_shown[:, None] & theirs_shown, ious, 0.0)
     return np.nan_to_num(overlap), shown
+
+
+def shapes_of(things: Sequence[Sighting], boxed: bool) -> list[Rle]:
+    """What is compared of them: masks, or boxes where some of two views have nothing else."""
+    return [thing.filled() if boxed else thing.shape for thing in things]
 
 
 def _choose(
