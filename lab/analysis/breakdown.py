@@ -129,5 +129,5 @@ def _mean(values: NDArray[np.floating]) -> float:
 def even_places(values: Float64Array | Scores, chosen: BoolArray, most: int) -> IntArray:
     """Places of at most `most` chosen values, evenly from the lowest value to the highest."""
     places = np.flatnonzero(chosen)
-    ordered = places[np.argsort(values[places], kind="stable")]
+    ordered = places[np.argsort(values[places])]
     return ordered[np.linspace(0, len(ordered) - 1, min(most, len(ordered))).astype(np.int64)]
