@@ -71,16 +71,17 @@ export class Histogram {
 
 export const kept = (counts) => judged(counts) + sum(counts, UNJUDGED);
 export const judged = (counts) => counts.cor + sum(counts, WRONG);
-/** A second right label for an object already found is kept, but not counted as right. */
-export const precision = (counts) => (judged(counts) > 0 ? counts.found / judged(counts) : NaN);
+/** Duplicates are right here as everywhere; that they find nothing new is what recall tells. */
+export const precision = (counts) => (judged(counts) > 0 ? counts.cor / judged(counts) : NaN);
 export const recall = (counts, truths) => (truths > 0 ? counts.found / truths : NaN);
 
 /** Of the labels whose own true IoU is known; NaN where that is not recorded. */
 export const meanIou = (counts) => (counts.known > 0 ? counts.iou / counts.known : NaN);
 
+/** Harmonic mean of precision and recall; 0 when nothing is right, NaN when nothing is judged. */
 export function f1(counts, truths) {
-  const both = judged(counts) + truths;
-  return truths > 0 && judged(counts) > 0 ? (2 * counts.found) / both : NaN;
+  const [right, complete] = [precision(counts), recall(counts, truths)];
+  return complete === 0 ? right * 0 : (2 * right * complete) / (right + complete);
 }
 
 /** a - b, name by name. */

@@ -207,7 +207,7 @@ function numbers() {
     precision: part(
       "precision",
       "precision",
-      "Kept labels that are right; a second label on one object is not",
+      "Share of the kept labels that are right, second ones on one object among them",
     ),
     recall: part(
       "recall",

@@ -61,14 +61,14 @@ function effect(enter, leave) {
 }
 
 /**
- * Newly found objects can be fewer than correct labels; a share is only told when it is known. Of
- * masks made from boxes nearly all are right: there it is told how well they fit.
+ * A share is only told when it is known. Of masks made from boxes nearly all are right: there it
+ * is told how well they fit.
  */
 function rightness(counts) {
   if (isNumber(meanIou(counts)))
     return `, with a ${counts.known === 1 ? "" : "mean "}true IoU of ${score(meanIou(counts))}`;
   if (judged(counts) <= 0) return "";
-  const share = Math.min(1, Math.max(0, precision(counts)));
+  const share = precision(counts);
   return judged(counts) === 1
     ? share === 1
       ? ", a right one"

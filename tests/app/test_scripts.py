@@ -81,17 +81,21 @@ def test_the_browser_keeps_what_python_keeps(page: Page) -> None:
         """const h = new m.Histogram(given.answer);
         return given.pairs.map(([c, q]) => {
           const at = h.at(c, q);
-          return [m.kept(at), at.found, m.judged(at), m.recall(at, h.truths)];
+          const shares = [m.recall(at, h.truths), m.precision(at), m.f1(at, h.truths)];
+          return [m.kept(at), at.found, m.judged(at), ...shares];
         });""",
         given,
     )
 
-    for (c, q), (kept, found, judged, recall) in zip(pairs, answers, strict=True):
+    for (c, q), (kept, found, judged, *shares) in zip(pairs, answers, strict=True):
         expected = built.ask(c / 100, q / 100)
         assert (kept, found) == (expected.kept, expected.found)
         unjudged = (ErrorKind.UNKNOWN, ErrorKind.IGNORED)
         assert judged == expected.kept - sum(expected.kinds[kind] for kind in unjudged)
-        assert recall == pytest.approx(expected.recall)
+        told = [float("nan") if share is None else share for share in shares]
+        f1 = expected.f1 if expected.kept else float("nan")  # where nothing is, there is no colour
+        agreed = [expected.recall, expected.precision, f1]
+        assert told == pytest.approx(agreed, nan_ok=True)
 
 
 def test_a_curve_that_was_rewound_is_not_drawn_twice(page: Page) -> None:
