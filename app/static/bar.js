@@ -105,10 +105,13 @@ function runOptions() {
   ]);
 }
 
-const classOptions = () => [
-  ["", "every class"],
-  ...(session.run?.categories ?? []).map((category, label) => [String(label), category.name]),
-];
+/** A link may ask for a class that this run has not. */
+function classOptions() {
+  const names = (session.run?.categories ?? []).map(({ name }, label) => [String(label), name]);
+  const asked = address.get("cls");
+  const lacking = session.run && asked && !names.some(([label]) => label === asked);
+  return [["", "every class"], ...names, ...(lacking ? [[asked, `class ${asked}: not in this run`]] : [])];
+}
 
 /** A link from a chart may be about any number of steps. */
 function spanOptions() {

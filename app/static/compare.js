@@ -54,6 +54,7 @@ export function mount(element) {
   );
   page.hidden = true;
   element.append(empty, page);
+  fill(empty, loading());
 
   const draw = () => {
     if (!state.told) return;
@@ -61,7 +62,7 @@ export function mount(element) {
     fill(config, configTable(state.told, state.all, tintVariable));
   };
   const update = async () => {
-    fill(empty, emptyState());
+    fill(empty, emptyState() ?? (state.told ? null : loading()));
     page.hidden = session.runs.length === 0;
     if (page.hidden) return;
     const ids = idsOfAddress();
@@ -70,6 +71,7 @@ export function mount(element) {
     try {
       const told = await ask("compare", { runs: ids });
       if (turn !== state.turn) return;
+      fill(empty);
       const found = told.runs.map((run) => run.run_id); // a link may name runs in other ways
       if (found.join() !== ids.join()) address.note({ runs: found });
       chooser.show(found);
@@ -94,6 +96,8 @@ export function mount(element) {
     images.draw();
   });
 }
+
+const loading = () => h("p", { class: "hint loading" }, "Loading…");
 
 const isGoing = (told) => told?.runs.some((run) => GOING.includes(run.status));
 

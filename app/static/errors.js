@@ -235,8 +235,8 @@ function drawConfusion(page) {
   const door = page.outside ? page.door : null;
   fill(
     page.parts["confusion-card"],
-    found.labels && page.door && h("div", { class: "toolbar" }, "Cells open", where),
-    found.labels ? confusionTable(found, door) : null,
+    found.labels > 0 && page.door ? h("div", { class: "toolbar" }, "Cells open", where) : null,
+    found.labels > 0 ? confusionTable(found, door) : nothingHere(found),
   );
 }
 

@@ -7,7 +7,7 @@ import { kindLegend } from "./kinds.js";
 import { buildFilters, buildToolbar, filterQuestion, sortColumn } from "./label_filters.js";
 import { drawTiles, labelTile, tileScores } from "./label_tile.js";
 import { missingRun, noLabels, notice } from "./notices.js";
-import { following, listen, session, windowQuestion } from "./session.js";
+import { className, following, listen, session, windowQuestion } from "./session.js";
 import { count, plural } from "./text.js";
 import { buildViewer } from "./viewer.js";
 
@@ -132,7 +132,10 @@ function showRows(page) {
     page.gallery,
     page.tiles.length
       ? page.tiles
-      : notice("Nothing passes these filters", ["Take one away, or choose another step."]),
+      : notice("Nothing passes these filters", [
+          "Take one away, or choose other steps above.",
+          address.get("cls") && `Only ${className(address.get("cls"))} is asked for: there is every class above.`,
+        ]),
   );
   setText(page.tally, tallyText(answer));
   drawTiles(page.tiles);

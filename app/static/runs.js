@@ -255,7 +255,8 @@ function nameCell(run, { depth, children, on }) {
     "div",
     { class: depth ? "forked" : null, style: { "--depth": depth } },
     link,
-    h("div", { class: "sub" }, run.run_id, lineage(run, children, on)),
+    h("div", { class: "sub" }, run.run_id),
+    lineage(run, children, on),
   );
 }
 
@@ -272,10 +273,9 @@ function lineage(run, children, { onFamily }) {
     event.stopPropagation();
     onFamily(run.run_id);
   };
-  return [
-    " ",
-    h("button", { type: "button", class: "link", title: "Show the family of these forks", onclick: show }, words),
-  ];
+  const title = `${words}: show the family of these forks`;
+  const link = h("button", { type: "button", class: "link", title, onclick: show }, words);
+  return h("div", { class: "sub lineage" }, link);
 }
 
 function statusCell(run) {
