@@ -19,7 +19,6 @@ from lab.jobs.live import apply_live
 from lab.store.asks import ask_row, config_at
 from lab.store.errors import StoreMissing
 from lab.store.job_queries import list_jobs
-from lab.store.processes import this_process
 from lab.store.queries import checkpoints, get_run
 from lab.store.rows import RunRow
 from lab.store.run_state import ACTIONS, check_allowed
@@ -113,7 +112,7 @@ def the_queue(root: Path) -> dict[str, Any]:
         return {"jobs": [], "workers": []}
     with store:
         found = list_jobs(store)
-        workers = living_workers(store, this_process().machine)
+        workers = living_workers(store)
     ended = [job for job in found if job.state in ENDED]
     shown = [job for job in found if job.state not in ENDED] + ended[:MOST_ENDED]
     told = [

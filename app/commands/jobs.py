@@ -26,7 +26,6 @@ from lab.jobs.ray_jobs import log_of, settle
 from lab.jobs.worker import run_worker
 from lab.store.errors import ActionRefused
 from lab.store.job_queries import JobRow, list_jobs
-from lab.store.processes import this_process
 from lab.store.queries import get_run
 from lab.store.sent_jobs import last_sent, sent_jobs
 from lab.store.store import Store
@@ -59,7 +58,7 @@ def ls(
             with Store.open(store.root) as writable:
                 settle(writable)
         found = list_jobs(store)
-        workers = living_workers(store, this_process().machine)
+        workers = living_workers(store)
     ended = [job for job in found if job.state in ENDED]
     shown = [job for job in found if job.state not in ENDED] + ended[:last]
     if json:

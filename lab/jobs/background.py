@@ -22,7 +22,7 @@ def ensure_worker(store: Store, *, idle_seconds: float = IDLE_SECONDS) -> int | 
     same time all but one end at once.
     """
     here = platform.node()
-    if any(row.process.machine == here for row in living_workers(store, here)):
+    if any(row.process.machine == here for row in living_workers(store)):
         return None
     with (store.root / "worker.log").open("ab") as output:
         process = subprocess.Popen(

@@ -122,7 +122,7 @@ def move(
 def _has_worker(store: Store, run_id: str) -> bool:
     """Whether a living worker holds the run: then it passes the cancel on, and nobody else does."""
     here = platform.node()
-    living = {row.worker for row in living_workers(store, here)}
+    living = {row.worker for row in living_workers(store)}
     return any(job.run_id == run_id and job.worker in living for job in held_jobs(store, here))
 
 

@@ -124,7 +124,7 @@ class Worker:
         """Take over the jobs of workers that are gone."""
         if not others:
             return
-        living = {row.worker for row in living_workers(self._store, self._me.machine)}
+        living = {row.worker for row in living_workers(self._store)}
         for job in others:
             if job.worker in living:
                 continue

@@ -45,15 +45,32 @@ def identity_of(pid: int) -> ProcessIdentity:
 
 
 def boot_id() -> str:
-    """Changes when the machine restarts."""
+    """Changes when the machine restarts, and inside a container: there, numbers of processes are
+    of its own."""
     linux = Path("/proc/sys/kernel/random/boot_id")
-    return linux.read_text().strip() if linux.exists() else f"{psutil.boot_time():.0f}"
+    if not linux.exists():
+        return f"{psutil.boot_time():.0f}"
+    return f"{linux.read_text().strip()} {_namespace()}".strip()
 
 
 def is_alive(process: ProcessIdentity) -> bool:
-    """Whether that very process runs on this machine now; False for one of another machine."""
-    if process.machine != platform.node() or process.boot_id != boot_id():
+    """Whether that very process is seen to run on this machine now."""
+    return sight(process) is True
+
+
+def sight(process: ProcessIdentity) -> bool | None:
+    """Whether that very process runs now: it does, it has ended, or it cannot be seen from here.
+
+    What runs on another machine, or in another container of this one, cannot be seen.
+    """
+    boot, _, namespace = boot_id().partition(" ")
+    their_boot, _, their_namespace = process.boot_id.partition(" ")
+    if process.machine != platform.node():
+        return None
+    if their_boot != boot:
         return False
+    if their_namespace != namespace:
+        return None
     try:
         found = psutil.Process(process.pid)
         is_same = abs(_start_of(found) - process.started) < SAME_START
@@ -62,6 +79,14 @@ def is_alive(process: ProcessIdentity) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def _namespace() -> str:
+    """Which numbering of processes this one sees; "" where the system does not say."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _start_of(process: psutil.Process) -> float:

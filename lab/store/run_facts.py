@@ -7,7 +7,7 @@ import time
 
 from sqlalchemy import Connection, Row, Select, select
 
-from lab.store.processes import ProcessIdentity, is_alive
+from lab.store.processes import ProcessIdentity, sight
 from lab.store.run_state import RunFacts, State, derive_state
 from lab.store.tables import jobs, pulses, runs
 
@@ -39,7 +39,7 @@ def facts_of(row: Row, now: float) -> RunFacts:
         stored=row.status,
         stage=row.job_stage,
         silent_for=_silence(last_sign, process, now),
-        process_lives=process is not None and is_alive(process),
+        process_lives=None if process is None else sight(process),
         cancelled=bool(row.job_cancels),
     )
 

@@ -6,7 +6,8 @@ Facts in, words out: no clock, no process and no store in this file.
        │           │           │
        └───────────┴─cancel────┴─► stopping ──► stopped
 
-A run is stale when it should be going, has been silent for 30 s, and its process is gone.
+A run is stale when it should be going and its process has ended. Of a process that cannot be
+seen, on another machine or in another container, that is told by 30 s without a sign of life.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ its own queue, or runs it; out of the queue."""
 Action = Literal["cancel", "move", "resume", "retry", "apply", "fork"]
 
 STALE_AFTER = 30.0
-"""Seconds without a sign of life after which a run whose process is gone is stale."""
+"""Seconds without a sign of life after which a run is stale whose process cannot be seen."""
+GONE_AFTER = 5.0
+"""... whose process has ended: it may have said how after somebody else read its last word."""
 
 ACTIONS: Mapping[State, frozenset[Action]] = {
     "queued": frozenset({"cancel", "move"}),
@@ -55,8 +58,8 @@ class RunFacts:
     silent_for: float | None = None
     """Seconds since the last heartbeat, or since a worker took the job when there is none yet.
     Below 0 when the clock was set back."""
-    process_lives: bool = False
-    """Whether the process that records it, or starts it, runs on this machine now."""
+    process_lives: bool | None = None
+    """Whether the process that records it, or starts it, runs now; None = cannot be seen."""
     cancelled: bool = False
     """Whether somebody asked it to stop."""
 
@@ -67,7 +70,10 @@ def derive_state(facts: RunFacts) -> State:
         return facts.stored
     if facts.stored == "queued" and facts.stage not in ("claimed", "started"):
         return "queued"
-    is_silent = facts.silent_for is None or abs(facts.silent_for) > STALE_AFTER
+    # A worker that died after it took a job may have started a process that will say so soon.
+    has_ended = facts.process_lives is False and facts.stage != "claimed"
+    patience = GONE_AFTER if has_ended else STALE_AFTER
+    is_silent = facts.silent_for is None or abs(facts.silent_for) > patience
     if is_silent and not facts.process_lives:
         return "stale"
     if facts.cancelled:

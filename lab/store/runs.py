@@ -19,7 +19,7 @@ from lab.datasets.records import Category, Dataset, LabelSource
 from lab.store.dataset_rows import register_dataset
 from lab.store.errors import RunNotFound, StoreError
 from lab.store.jsonable import jsonable
-from lab.store.processes import ProcessIdentity, is_alive, this_process
+from lab.store.processes import ProcessIdentity, sight, this_process
 from lab.store.provenance import commit_of, package_versions
 from lab.store.run_state import STALE_AFTER, FinalStatus
 from lab.store.store import Store
@@ -354,13 +354,10 @@ def _owner(connection: Connection, run: int) -> ProcessIdentity | None:
 
 
 def _lives(connection: Connection, run: int, owner: ProcessIdentity) -> bool:
-    """Whether the process that records a run still does; of another machine by its heartbeat."""
-    if owner.machine == this_process().machine:
-        return is_alive(owner)
-    return _is_fresh(connection, run)
-
-
-def _is_fresh(connection: Connection, run: int) -> bool:
+    """Whether the process that records a run still does; one we cannot see by its heartbeat."""
+    seen = sight(owner)
+    if seen is not None:
+        return seen
     heartbeat = connection.scalar(select(pulses.c.heartbeat).where(pulses.c.run == run)) or 0.0
     return abs(time.time() - heartbeat) < STALE_AFTER
 
@@ -370,7 +367,7 @@ def _refuse_if_alive(connection: Connection, run: int, run_id: str) -> None:
     owner = _owner(connection, run)
     if status != "running" or owner is None:
         return
-    if not owner.is_same(this_process()) and (is_alive(owner) or _is_fresh(connection, run)):
+    if not owner.is_same(this_process()) and _lives(connection, run, owner):
         raise StoreError(f"run {run_id}: process {owner.pid} is recording it; stop it first")
 
 

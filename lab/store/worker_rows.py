@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from lab.store.job_parents import awaits_its_parent
-from lab.store.processes import ProcessIdentity, is_alive
+from lab.store.processes import ProcessIdentity, sight
 from lab.store.run_state import STALE_AFTER
 from lab.store.store import Store
 from lab.store.tables import jobs, workers
@@ -38,7 +38,7 @@ def register_worker(
     now = time.time()
     with store.writing() as connection:
         for row in _rows(connection):
-            if not _lives(row, me.machine, now):
+            if not _lives(row, now):
                 connection.execute(delete(workers).where(workers.c.worker == row.worker))
             elif only_one and row.process.machine == me.machine:
                 return None
@@ -54,11 +54,11 @@ def register_worker(
         return connection.execute(new.returning(workers.c.worker)).scalar_one()
 
 
-def living_workers(store: Store, machine: str) -> list[WorkerRow]:
-    """All workers that live, seen from `machine`: others are known by their heartbeat alone."""
+def living_workers(store: Store) -> list[WorkerRow]:
+    """All workers that live; those of other machines are known by their heartbeat alone."""
     now = time.time()
     with store.reading() as connection:
-        return [row for row in _rows(connection) if _lives(row, machine, now)]
+        return [row for row in _rows(connection) if _lives(row, now)]
 
 
 def worker_beats(store: Store, worker: int) -> None:
@@ -98,7 +98,6 @@ def _rows(connection: Connection) -> list[WorkerRow]:
     ]
 
 
-def _lives(row: WorkerRow, machine: str, now: float) -> bool:
-    if row.process.machine == machine:
-        return is_alive(row.process)
-    return abs(now - row.heartbeat) < STALE_AFTER
+def _lives(row: WorkerRow, now: float) -> bool:
+    seen = sight(row.process)
+    return seen if seen is not None else abs(now - row.heartbeat) < STALE_AFTER

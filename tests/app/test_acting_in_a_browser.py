@@ -52,7 +52,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "lab"
     yield root
     with Store.open(root) as store:
-        for worker in living_workers(store, ""):
+        for worker in living_workers(store):
             psutil.Process(worker.process.pid).terminate()
         for run in list_runs(store):
             try:

@@ -38,7 +38,7 @@ def build_server(root: Path, *, credentials: Credentials | None = None) -> FastA
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(tmp_path / "lab") as opened:
         yield opened
-        for worker in living_workers(opened, ""):
+        for worker in living_workers(opened):
             psutil.Process(worker.process.pid).terminate()
 
 

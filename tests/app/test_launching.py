@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "läb"
     yield root
     with Store.open(root) as store:
-        for worker in living_workers(store, ""):
+        for worker in living_workers(store):
             psutil.Process(worker.process.pid).terminate()
 
 

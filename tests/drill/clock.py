@@ -15,7 +15,7 @@ JUMPS = (-3600, 0, -20, 86_400, 86_340, -86_400)
 """The clock's distance from the truth, one after the other, seconds."""
 DEADLY = (-3600, 50)
 """Jumps beside a dead run, seconds. When the clock comes to the run's last sign of life again, it
-seems to live once more for 30 s: that is an hour later."""
+seems to live once more for 5 s: that is an hour later."""
 LOOK_SECONDS = 2.5
 NOTICED_AFTER = 1
 """Seconds until a process has noticed: reading the file at every look would be all it does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import random
 import time
 from collections import Counter
@@ -170,7 +169,7 @@ def _start_worker(stage: Stage) -> None:
 
 def _living_workers(stage: Stage) -> set[int | None]:
     with stage.reading() as store:
-        return {one.worker for one in living_workers(store, platform.node())}
+        return {one.worker for one in living_workers(store)}
 
 
 def _holders(stage: Stage) -> set[int | None]:

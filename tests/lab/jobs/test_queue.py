@@ -219,7 +219,7 @@ def test_one_worker_is_enough_and_it_stays_while_a_run_waits(store: Store):
     queued(store, "a")
     assert not worker_leaves(store, number, unless_needs=("any",))
     assert worker_leaves(store, number, unless_needs=("cuda",)), "what it cannot serve"
-    assert living_workers(store, ME.machine) == []
+    assert living_workers(store) == []
 
 
 def test_what_a_run_needs_is_in_its_config():

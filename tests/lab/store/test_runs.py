@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from lab.datasets.records import (
     Rle,
 )
 from lab.store.errors import RunNotFound, StoreError
-from lab.store.processes import identity_of, is_alive
+from lab.store.processes import identity_of, is_alive, sight, this_process
 from lab.store.queries import (
     LabelFilter,
     checkpoints,
@@ -139,6 +140,32 @@ def test_a_process_that_ended_is_not_alive():
 
     assert alive_before
     assert not is_alive(identity)
+    assert sight(identity) is False
+
+
+def test_a_process_of_another_place_is_not_judged():
+    me = this_process()
+    boot, _, namespace = me.boot_id.partition(" ")
+
+    assert sight(me) is True
+    assert sight(replace(me, machine="elsewhere")) is None
+    assert sight(replace(me, boot_id=f"{boot} pid:[1]")) is None, "another container"
+    assert sight(replace(me, boot_id=boot)) is (None if namespace else True), "not known which"
+    assert sight(replace(me, boot_id=f"another {namespace}")) is False, "the machine was restarted"
+    assert sight(replace(me, started=me.started - 60.0)) is False, "the number was given again"
+
+
+def test_a_run_of_a_process_that_was_killed_can_be_claimed_at_once(store, run_id):
+    """Its heartbeat is fresh, but it is seen to be gone."""
+    script = (
+        "import os, sys; from pathlib import Path; from lab.store.store import Store;"
+        "from lab.store.runs import claim_run;"
+        "claim_run(Store.open(Path(sys.argv[1])), sys.argv[2]); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(store.root), run_id], check=False)
+
+    claim_run(store, run_id)
+    assert get_run(store, run_id).status == "running"
 
 
 def test_a_run_that_a_living_process_records_cannot_be_claimed_or_deleted(store, run_id):
@@ -328,7 +355,7 @@ def test_sizes_count_what_a_run_holds(store, run_id):
     assert sizes.database_bytes > 0
 
 
-@pytest.mark.parametrize(("ahead", "state"), [(40.0, "stale"), (20.0, "stale"), (-20.0, "running")])
+@pytest.mark.parametrize(("ahead", "state"), [(40.0, "stale"), (20.0, "stale"), (-20.0, "stale")])
 def test_a_sign_of_life_from_the_future_is_none_when_the_process_is_gone(
     store, run_id, ahead, state
 ):
