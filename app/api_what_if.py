@@ -26,7 +26,9 @@ from app.label_entries import label_entries, rows_by_id
 from app.questions import Question, Span, Whole
 from app.thresholds import config_in_effect, min_area_of
 from app.window import StepWindow, choose_window
+from lab.analysis.groups import count_groups, size_groups
 from lab.analysis.iou_sums import IouSums
+from lab.analysis.recognition import SIZES
 from lab.analysis.threshold_grid import grid, passes
 from lab.analysis.what_if import CoupledHistogram, IntegralHistogram
 from lab.datasets.records import BoolArray, ErrorKind, FloatArray, IntArray, LabelSource
@@ -59,7 +61,7 @@ class WindowQuestion(Question):
     y: str | None = None
 
 
-class MovingQuestion(WindowQuestion):
+class RulesQuestion(WindowQuestion):
     """Query parameters: from one rule to another, each a pair of thresholds or a coupled one."""
 
     from_x: Quality = 0.0
@@ -68,6 +70,11 @@ class MovingQuestion(WindowQuestion):
     to_y: Quality = 0.0
     from_coupled: Quality | None = None
     to_coupled: Quality | None = None
+
+
+class MovingQuestion(RulesQuestion):
+    """Query parameters: the same, and how many labels to show of each side."""
+
     size: Annotated[int, Field(ge=1, le=60)] = 12
 
 
@@ -88,6 +95,11 @@ def router(root: Path) -> APIRouter:
     ) -> Response:
         with Store.open(root, read_only=True) as store:
             return answer(request, movers(store, get_run(store, key), question))
+
+    @routes.get("/runs/{key}/groups")
+    def groups(request: Request, key: str, question: Annotated[RulesQuestion, Query()]) -> Response:
+        with Store.open(root, read_only=True) as store:
+            return answer(request, kept_of_groups(store, get_run(store, key), question))
 
     return routes
 
@@ -157,6 +169,9 @@ class PlaneLabels:
     points: Points
     columns: Columns
 
+    def __len__(self) -> int:
+        return len(self.points.x)
+
 
 def labels_of(
     store: Store,
@@ -198,11 +213,53 @@ def movers(store: Store, run: RunRow, question: MovingQuestion) -> dict[str, Any
     return sides | {"images": images}
 
 
-def moved(at: Points, question: MovingQuestion) -> tuple[BoolArray, BoolArray]:
+def moved(at: Points, question: RulesQuestion) -> tuple[BoolArray, BoolArray]:
     """(N,) which enter, (N,) which leave."""
+    old, new = kept_by_both(at, question)
+    return new & ~old, old & ~new
+
+
+def kept_of_groups(store: Store, run: RunRow, question: RulesQuestion) -> dict[str, Any]:
+    """By size of the mask and by class: how many labels there are, and both rules would keep."""
+    window = window_of(store, run, question)
+    axes = axes_of(recorded_scores(store, run.run_id), question)
+    if window is None:
+        return {"sizes": [], "classes": []}
+    labels = labels_of(store, run, window, question.cls, axes, ("kind", "label"))
+    chosen = (np.ones(len(labels), np.bool_), *kept_by_both(labels.points, question))
+    sizes, classes = size_groups(labels.columns["area"]), labels.columns["label"].astype(np.int64)
+    num_classes = int(classes.max(initial=-1)) + 1
+    return {
+        "sizes": group_entries(labels, sizes, chosen, [name for name, _, _ in SIZES]),
+        "classes": group_entries(labels, classes, chosen, range(num_classes)),
+    }
+
+
+def group_entries(
+    labels: PlaneLabels,
+    groups: IntArray,
+    chosen: Sequence[BoolArray],
+    names: Sequence[str] | Sequence[int],
+) -> list[dict[str, Any]]:
+    """The groups that have labels: of all of them, the old rule's and the new rule's, counts."""
+    kinds = labels.columns["kind"]
+    counts = [count_groups(groups, kinds, one, len(names)) for one in chosen]
+    return [
+        {"name": name}
+        | {
+            whose: {"labels": one.labels[at], "judged": one.judged[at], "right": one.right[at]}
+            for whose, one in zip(("all", "before", "after"), counts, strict=True)
+        }
+        for at, name in enumerate(names)
+        if counts[0].labels[at] > 0
+    ]
+
+
+def kept_by_both(at: Points, question: RulesQuestion) -> tuple[BoolArray, BoolArray]:
+    """(N,) which the old rule keeps, (N,) which the new one keeps."""
     old = kept_by(at, question.from_x, question.from_y, question.from_coupled)
     new = kept_by(at, question.to_x, question.to_y, question.to_coupled)
-    return new & ~old, old & ~new
+    return old, new
 
 
 def kept_by(at: Points, x_threshold: float, y_threshold: float, coupled: float | None) -> BoolArray:

@@ -53,7 +53,7 @@ export function mount(element) {
       chooseRule(view);
       syncSliders(view, page);
       show(view, page);
-      page.moving.refresh(view);
+      refreshBelow(view, page);
     },
     onAxis: (side, name) => {
       const names = withAxis(view.axes, name, side);
@@ -66,7 +66,7 @@ export function mount(element) {
       chooseRule(view);
       syncSliders(view, page);
       show(view, page);
-      page.moving.refresh(view);
+      refreshBelow(view, page);
     },
   });
   let frame = 0;
@@ -111,7 +111,7 @@ async function update(view, page) {
   syncSliders(view, page);
   setField(view, page);
   show(view, page);
-  page.moving.refresh(view);
+  refreshBelow(view, page);
 }
 
 /** What colours show: for masks made from boxes how well they fit, unless another is asked for. */
@@ -134,6 +134,12 @@ function chooseRule(view) {
   const names = parameters(view.axes);
   const fromAddress = ([name, value]) => [name, index(address.getNumber(names[name], value / 100))];
   view.then = Object.fromEntries(Object.entries(start).map(fromAddress));
+}
+
+/** What the server has to be asked for: only once the sliders rest. */
+function refreshBelow(view, page) {
+  page.groups.refresh(view);
+  page.moving.refresh(view);
 }
 
 const noThresholds = (axes) =>
@@ -215,5 +221,5 @@ function release(view, page) {
   address.change(
     Object.fromEntries(Object.keys(view.then).map((name) => [names[name], text(name)])),
   );
-  page.moving.refresh(view);
+  refreshBelow(view, page);
 }

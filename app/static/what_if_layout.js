@@ -4,6 +4,7 @@ import { h, segmented, select, setOptions, setText } from "./dom.js";
 import { ERROR_KINDS } from "./kinds.js";
 import { Plane } from "./plane.js";
 import { buildActs } from "./what_if_acts.js";
+import { buildGroups } from "./what_if_groups.js";
 import { buildMoving } from "./what_if_moving.js";
 import { hasPaper, isClassAndMask } from "./what_if_rules.js";
 import { buildStack } from "./what_if_stack.js";
@@ -78,6 +79,7 @@ export function buildPage(view, { onDrag, onRelease, onMetric, onAxis, onMode, o
   page.marks = marks();
   page.numbers = numbers();
   page.stacks = buildStack();
+  page.groups = buildGroups();
   page.moving = buildMoving();
   page.acts = buildActs(view);
   page.node = layout(page, canvas, onReset);
@@ -136,6 +138,7 @@ function layout(page, canvas, reset) {
       ),
     ),
     page.moving.node,
+    page.groups.node,
   );
 }
 

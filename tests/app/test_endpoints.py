@@ -67,7 +67,7 @@ def test_a_run_without_anything_recorded_answers_everywhere(tmp_path: Path) -> N
     with Store.open(tmp_path) as store:
         run = create_run(store, RunConfig())
     with TestClient(build_server(tmp_path), base_url=LOOPBACK) as client:
-        for path in ("", "/steps", "/live", "/labels", "/what-if", "/moving"):
+        for path in ("", "/steps", "/live", "/labels", "/what-if", "/moving", "/groups"):
             assert client.get(f"/lab/runs/{run}{path}").status_code == 200, path
 
 
@@ -241,6 +241,23 @@ def test_what_enters_and_leaves_is_what_lies_between_the_thresholds(client: Test
     assert answer["enter"]["total"] == between > 0
     assert answer["leave"] == {"total": 0, "rows": []}
     assert all(0.6 <= row["mask_quality"] < 0.8 for row in answer["enter"]["rows"])
+
+
+def test_sizes_and_classes_add_up_to_what_both_rules_keep(client: TestClient) -> None:
+    question = {"span": 0, "from_x": 0.7, "from_y": 0.8, "to_x": 0.5, "to_y": 0.6}
+    told = client.get("/lab/runs/teacher/groups", params=question).json()
+    plane = np.array(
+        client.get("/lab/runs/teacher/what-if", params={"span": 0}).json()["pair"]
+    ).reshape(8, 101, 101)
+    of_class = client.get("/lab/runs/teacher/what-if", params={"span": 0, "cls": 1}).json()
+
+    assert [one["name"] for one in told["sizes"]] == ["small", "medium"]
+    for groups in told.values():
+        for whose, (x, y) in {"all": (0, 0), "before": (70, 80), "after": (50, 60)}.items():
+            assert sum(one[whose]["labels"] for one in groups) == plane[:7, x, y].sum()
+            assert sum(one[whose]["right"] for one in groups) == plane[1, x, y]
+    dogs = next(one for one in told["classes"] if one["name"] == 1)
+    assert dogs["all"]["labels"] == of_class["labels"]
 
 
 def test_a_pair_of_thresholds_can_give_way_to_one_on_the_product(client: TestClient) -> None:

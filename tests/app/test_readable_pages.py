@@ -53,3 +53,26 @@ def test_a_class_that_the_run_lacks_is_named_and_leaves_words(page: Page) -> Non
     card = page.locator(".card", has_text="Which class is taken for which")
     expect(card).to_contain_text("No such label in these steps.")
     assert "0" not in card.inner_text().replace("10 %", "").replace("10\u00a0%", "")
+
+
+def test_what_if_says_what_thresholds_do_to_small_masks_and_to_every_class(page: Page) -> None:
+    page.goto("/what-if?run=teacher&span=0")
+    small = page.locator("#what-if-sizes [data-group=small]")
+    expect(small).to_be_visible()
+    expect(small).not_to_contain_text("→")
+
+    slider = page.locator("#y-slider")
+    slider.evaluate("(node) => { node.value = 50; node.dispatchEvent(new Event('input')) }")
+    slider.dispatch_event("change")
+
+    expect(small).to_contain_text("→")
+    told = page.request.get(
+        "/lab/runs/teacher/groups?span=0&from_x=0.7&from_y=0.8&to_x=0.7&to_y=0.5"
+    ).json()
+    counts = told["sizes"][0]
+    share = f"{counts['after']['right'] / counts['all']['right']:.0%}"[:-1]
+    expect(page.locator("#what-if-groups-words")).to_contain_text(
+        f"{share}\u00a0% of the small ones"
+    )
+    expect(small).to_contain_text(f"of {counts['all']['labels']:,}")
+    assert page.locator("#what-if-classes tbody tr").count() == len(told["classes"])
