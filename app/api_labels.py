@@ -24,6 +24,8 @@ from lab.store.store import Store
 LABELS_OF_ONE_IMAGE = 1_000
 LAST_PAGE = 1_000_000_000
 
+Area = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 Member = TypeVar("Member", ErrorKind, DropRule)
 
 
@@ -40,9 +42,14 @@ class LabelQuestion(Question):
     rule: list[str] = Field(default_factory=list)
     kept: bool | None = None
     changed: bool | None = None
+    before: Whole | None = None
+    """Class before correction."""
     duplicate: bool | None = None
     truth: Whole | None = None
     """Class of the true object a label lies on; -1 = it lies on nothing."""
+    min_area: Area | None = None
+    max_area: Area | None = None
+    """Mask pixels, both ends included."""
     range: list[str] = Field(default_factory=list)
     """column:low:high, both ends included, either may be empty, neither infinite."""
     selection: Whole | None = None
@@ -148,6 +155,9 @@ def label_filter(question: LabelQuestion, window: StepWindow) -> LabelFilter:
         rules=named(DropRule, "rule", question.rule),
         kept=question.kept,
         changed_class=question.changed,
+        label_before=question.before,
+        min_area=question.min_area,
+        max_area=question.max_area,
         duplicate=question.duplicate,
         true_label=question.truth,
         ranges=dict(parse_range(text) for text in question.range),

@@ -11,6 +11,13 @@ const PLAIN_SORTS = [
   ["step", "step"],
 ];
 
+/** COCO's sizes by mask pixels: [least, most], as in what_if_groups.js. */
+const SIZES = {
+  small: { areas: [null, 1023], title: "Below 32 × 32 pixels" },
+  medium: { areas: [1024, 9215], title: "From 32 × 32 to below 96 × 96 pixels" },
+  large: { areas: [9216, null], title: "96 × 96 pixels or more" },
+};
+
 /** What labels of this run can be filtered by: scores from 0 to 1 that they have. */
 const ranged = () => session.run.scores.filter((one) => one.is_share && one.name !== "uncertainty");
 
@@ -26,7 +33,11 @@ export function sortColumn() {
 
 /** The filters' part of a question to /lab/runs/{run}/labels. */
 export function filterQuestion() {
+  const [min_area, max_area] = SIZES[address.get("masks")]?.areas ?? [null, null];
   return {
+    min_area,
+    max_area,
+    before: address.get("was"),
     kind: address.getAll("kind"),
     rule: address.getAll("rule"),
     kept: address.get("kept"),
@@ -62,6 +73,7 @@ export function buildFilters() {
       kindFilter(),
       truthFilter(),
       againFilter(),
+      sizeFilter(),
       imageFilter(),
       selectionFilter(),
       rangeFilter(),
@@ -124,6 +136,13 @@ function againFilter() {
   return group("First on its object?", segmented("First?", options, address.get("again") ?? "", pick));
 }
 
+function sizeFilter() {
+  const sizes = Object.entries(SIZES).map(([name, { title }]) => [name, name, title]);
+  const pick = (masks) => change({ masks });
+  const now = address.get("masks") ?? "";
+  return group("Mask size", segmented("Mask size", [["", "all"], ...sizes], now, pick));
+}
+
 const imageFilter = () => linkedFilter("image");
 
 const selectionFilter = () => linkedFilter("selection");
@@ -183,7 +202,14 @@ function changedFilter() {
     checked: address.get("changed") === "true",
     onchange: () => change({ changed: box.checked ? "true" : null }),
   });
-  return group("Correction", h("label", { class: "check" }, box, "class was changed by CLIP"));
+  const classes = session.run.categories.map(({ name }, label) => [String(label), name]);
+  const options = [["", "any class"], ...classes];
+  const pick = select("Before correction", options, address.get("was") ?? "", (was) => change({ was }));
+  return group(
+    "Class before correction",
+    pick,
+    h("label", { class: "check" }, box, "class was changed by CLIP"),
+  );
 }
 
 function rangeFilter() {
@@ -217,6 +243,8 @@ function clearButton(rebuild) {
       rule: null,
       kept: null,
       changed: null,
+      was: null,
+      masks: null,
       again: null,
       truth: null,
       image: null,

@@ -8,9 +8,9 @@ import { ruleQuestion, same } from "./what_if_rules.js";
 
 const MOST_CLASSES = 80;
 const SIZES = {
-  small: "below 32 × 32 pixels",
-  medium: "32 × 32 to 96 × 96 pixels",
-  large: "96 × 96 pixels or more",
+  small: "below 32² pixels",
+  medium: "below 96² pixels",
+  large: "96² pixels or more",
 };
 
 /** `refresh(view)` shows the groups for the rules of the run and of the sliders. */

@@ -60,6 +60,8 @@ class LabelFilter:
     last_step: int | None = None
     image_id: int | None = None
     label: int | None = None
+    label_before: int | None = None
+    """Class before correction."""
     kinds: Collection[ErrorKind] | None = None
     kept: bool | None = None
     rules: Collection[DropRule] | None = None
@@ -272,6 +274,7 @@ def _conditions(run: int, filter: LabelFilter) -> list[ColumnElement[bool]]:
     conditions = [*_places(labels, run, filter), *_with_ids(filter.label_ids)]
     for column, value in (
         (c.label, filter.label),
+        (c.label_before, filter.label_before),
         (c.kept, filter.kept),
         (c.duplicate, filter.duplicate),
     ):
@@ -307,7 +310,7 @@ def _passing(
 ) -> NDArray[np.bool_]:
     """The rest of the filter on packed labels: all but run, source, steps and image."""
     passing = np.ones(len(records), np.bool_)
-    for name in ("label", "kept", "duplicate"):
+    for name in ("label", "label_before", "kept", "duplicate"):
         value = getattr(filter, name)
         if value is not None:
             passing &= records[name] == value

@@ -243,6 +243,22 @@ def test_what_enters_and_leaves_is_what_lies_between_the_thresholds(client: Test
     assert all(0.6 <= row["mask_quality"] < 0.8 for row in answer["enter"]["rows"])
 
 
+def test_labels_are_found_by_size_and_by_the_class_before_correction(client: TestClient) -> None:
+    def ask(**question: object) -> dict:
+        path = "/lab/runs/teacher/labels"
+        return client.get(path, params={"span": 0, "size": 120, **question}).json()
+
+    everything, medium = ask()["total"], ask(min_area=1024, max_area=9215)
+    dogs = ask(before=1, changed=True)
+
+    assert 0 < medium["total"] < everything
+    assert medium["total"] + ask(max_area=1023)["total"] == everything
+    assert all(row["area"] >= 1024 for row in medium["rows"])
+    assert dogs["total"] > 0
+    assert all(row["label_before"] == 1 != row["label"] for row in dogs["rows"])
+    assert client.get("/lab/runs/teacher/labels?min_area=-1").status_code == 422
+
+
 def test_sizes_and_classes_add_up_to_what_both_rules_keep(client: TestClient) -> None:
     question = {"span": 0, "from_x": 0.7, "from_y": 0.8, "to_x": 0.5, "to_y": 0.6}
     told = client.get("/lab/runs/teacher/groups", params=question).json()

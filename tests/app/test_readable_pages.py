@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,21 @@ def test_what_if_says_what_thresholds_do_to_small_masks_and_to_every_class(page:
     )
     expect(small).to_contain_text(f"of {counts['all']['labels']:,}")
     assert page.locator("#what-if-classes tbody tr").count() == len(told["classes"])
+
+
+def test_labels_are_narrowed_by_size_and_by_the_class_they_had(page: Page) -> None:
+    page.goto("/labels?run=teacher&span=0")
+    tally = page.locator("#labels-tally")
+    expect(tally).to_contain_text("label")
+    everything = tally.inner_text()
+
+    page.get_by_role("group", name="Mask size").get_by_text("medium").click()
+
+    expect(tally).not_to_have_text(everything)
+    expect(page).to_have_url(re.compile("masks=medium"))
+
+    page.get_by_label("Before correction").select_option("dog")
+
+    expect(page).to_have_url(re.compile("was=1"))
+    page.get_by_role("button", name="Clear filters").click()
+    expect(tally).to_have_text(everything)

@@ -195,6 +195,7 @@ filters = st.builds(
     last_step=st.none() | st.integers(0, 40),
     image_id=st.none() | st.sampled_from([2, 4, 9]),
     label=st.none() | st.integers(0, 4),
+    label_before=st.none() | st.integers(0, 4),
     kinds=st.none() | st.frozensets(st.sampled_from(ErrorKind)),
     kept=st.none() | st.booleans(),
     rules=st.none() | st.frozensets(st.sampled_from(DropRule)),
