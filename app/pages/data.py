@@ -1,4 +1,4 @@
-"""Data: what CLIP recognises in a dataset, class by class."""
+"""Data: images, splits and classes of the datasets, and what CLIP recognises in them."""
 
 from app.parts import frame
 
@@ -6,5 +6,5 @@ TITLE = "Data"
 
 
 def build() -> None:
-    """The page is drawn by static/data.js from /lab/clip-reports."""
+    """The page is drawn by static/data.js from /lab/datasets and /lab/clip-reports."""
     frame("data")

@@ -1,5 +1,6 @@
 """Every question that can be asked of a store. Each is a function of the store; none writes."""
 
+from lab.store.dataset_queries import DatasetFacts, DatasetRow, dataset_facts, list_datasets
 from lab.store.event_queries import events_by_run
 from lab.store.image_queries import (
     checkpoints,
@@ -51,6 +52,8 @@ __all__ = [
     "LABEL_COLUMNS",
     "SORT_COLUMNS",
     "CheckpointRow",
+    "DatasetFacts",
+    "DatasetRow",
     "EvaluationRow",
     "EventRow",
     "ImagePast",
@@ -65,6 +68,7 @@ __all__ = [
     "StepSummary",
     "StoreSizes",
     "checkpoints",
+    "dataset_facts",
     "evaluations",
     "events",
     "events_by_run",
@@ -79,6 +83,7 @@ __all__ = [
     "label_steps",
     "last_summaries",
     "latest_scalars",
+    "list_datasets",
     "list_runs",
     "newest_columns",
     "newest_places",
