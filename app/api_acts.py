@@ -13,7 +13,7 @@ from app.answers import answer
 from app.guard import visitor
 from app.launch import differences
 from app.questions import Order, Question, Whole
-from lab.config import change_live, flatten, full_key, live_keys
+from lab.config import FOREIGN, change_live, flatten, full_key, live_keys
 from lab.jobs import control
 from lab.jobs.live import apply_live
 from lab.store.asks import ask_row, config_at
@@ -123,7 +123,12 @@ def the_queue(root: Path) -> dict[str, Any]:
 
 
 def what_is_possible(store: Store, run: RunRow) -> dict[str, Any]:
-    """What the run's state allows, the values that may change live, and where it can be forked."""
+    """What the run's state allows, the values that may change live, and where it can be forked.
+
+    Of a run of other training code: nothing.
+    """
+    if FOREIGN in run.config:
+        return {"status": run.status, "actions": [], "live": {}, "checkpoints": []}
     config = config_at(store, run.run_id)
     values = flatten(config.model_dump(mode="json"))
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from app.api_runs import entry_now, summary_entry
 from app.wishes import flat
 from lab.analysis.compare import config_differences, kept_labels, model_scores
-from lab.config import parse_run_config
+from lab.config import FOREIGN, flatten, parse_run_config
 from lab.datasets.records import LabelSource
 from lab.store.asks import applied_changes
 from lab.store.lately import LATELY_STEPS
@@ -33,7 +33,7 @@ SOURCES = (LabelSource.PROBE_TEACHER, LabelSource.PSEUDO)
 
 def side_by_side(store: Store, rows: Sequence[RunRow]) -> dict[str, Any]:
     """What the runs are and how good lately; `differences` is what differs of `config`."""
-    configs = [flat(parse_run_config(row.config)) for row in rows]
+    configs = [flat_stored(row) for row in rows]
     keys = dict.fromkeys(key for config in configs for key in config)
     return {
         "runs": [entry_now(store, row) for row in rows],
@@ -43,6 +43,11 @@ def side_by_side(store: Store, rows: Sequence[RunRow]) -> dict[str, Any]:
         "scores": [model_scores(evaluations(store, row.run_id)) for row in rows],
         "kept": [kept_labels(last_summaries(store, row.run_id, LATELY_STEPS)) for row in rows],
     }
+
+
+def flat_stored(row: RunRow) -> dict[str, Any]:
+    """The config by dotted key, with today's defaults where it is one of ours."""
+    return flatten(row.config) if FOREIGN in row.config else flat(parse_run_config(row.config))
 
 
 def curves(store: Store, rows: Sequence[RunRow], name: str) -> dict[str, Any]:

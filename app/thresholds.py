@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lab.config import with_overrides
+from lab.config import FOREIGN, with_overrides
 from lab.datasets.records import DropRule
 from lab.store.asks import applied_changes
 from lab.store.queries import RunRow
@@ -48,6 +48,8 @@ def thresholds_of(config: Mapping[str, Any]) -> Thresholds:
         return Thresholds(kind, bar, float(method.get("mask_threshold", 0.0)), coupled)
     if method.get("name") in ("supervised", "boxinst"):
         return Thresholds("none", 0.0, 0.0, 0.0)
+    if FOREIGN in config and "mask_threshold" in method:
+        return Thresholds("dual", bar, float(method["mask_threshold"]), 0.0)
     return Thresholds("class", bar, 0.0, 0.0)
 
 

@@ -49,7 +49,7 @@ from engine.timing import Stopwatch
 from engine.trainer import Trainer, TrainingDiverged
 from lab.analysis.judge import build_judge
 from lab.analysis.watch import Watch
-from lab.config import CondInstConfig, ConfigError, RunConfig, parse_run_config
+from lab.config import CondInstConfig, ConfigError, RunConfig, parse_stored_config
 from lab.datasets.coco_file import DatasetError
 from lab.datasets.load import LoadedData, load_dataset
 from lab.store.asks import applied_changes
@@ -369,7 +369,7 @@ def _open_run(store: Store, run_id: str) -> Run:
 
 
 def _config(store: Store, run_id: str) -> RunConfig:
-    return parse_run_config(get_run(store, run_id).config, origin=f"run {run_id}")
+    return parse_stored_config(get_run(store, run_id).config, run_id)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

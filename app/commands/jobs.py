@@ -12,6 +12,7 @@ from app.commands.options import (
     Json,
     Launcher,
     LauncherName,
+    Priority,
     RayAddress,
     RunKey,
     StoreRoot,
@@ -19,6 +20,7 @@ from app.commands.options import (
     open_reader,
 )
 from app.commands.terminal import CommandFailed, WrongUse, note, say, say_json, say_table
+from lab.config import ConfigError
 from lab.jobs import control
 from lab.jobs.background import ensure_worker
 from lab.jobs.log import log_file, tail
@@ -138,7 +140,7 @@ def retry(
 @cli.command("move")
 def move(
     run: RunKey,
-    priority: Annotated[int | None, typer.Option(help="The new priority.")] = None,
+    priority: Annotated[int | None, Priority] = None,
     before: Annotated[str | None, typer.Option(metavar="RUN", help="In front of this run.")] = None,
     front: Annotated[bool, typer.Option("--front", help="In front of all.")] = False,
     back: Annotated[bool, typer.Option("--back", help="Behind all.")] = False,
@@ -218,7 +220,7 @@ def _for_each(store: Store, keys: list[str], act: Callable[[str], str], json: bo
     for run_id in run_ids:
         try:
             answers[run_id] = act(run_id)
-        except ActionRefused as error:
+        except (ActionRefused, ConfigError) as error:
             refused.append(str(error))
     if json:
         say_json({"done": answers, "refused": refused})

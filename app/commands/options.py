@@ -52,6 +52,9 @@ Overrides = Annotated[
     ),
 ]
 
+MOST_PRIORITY = 1_000_000
+Priority = typer.Option(min=-MOST_PRIORITY, max=MOST_PRIORITY, help="Higher goes first.")
+
 LauncherName = Annotated[
     Launcher,
     typer.Option(envvar="SEGLAB_LAUNCHER", help="Where it trains: this machine, or a Ray cluster."),

@@ -13,6 +13,7 @@ from app.commands.options import (
     Launcher,
     LauncherName,
     Overrides,
+    Priority,
     RayAddress,
     RunKey,
     StoreRoot,
@@ -40,7 +41,7 @@ def queue(  # noqa: PLR0913 - every option is one
     ] = None,
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="What to call the run.")] = None,
-    priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
+    priority: Annotated[int, Priority] = 0,
     fork: Annotated[
         str | None,
         typer.Option(

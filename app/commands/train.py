@@ -27,6 +27,7 @@ from lab.config import (
     RunConfig,
     load_run_config,
     parse_override,
+    parse_stored_config,
 )
 from lab.datasets.sizes import dataset_size
 from lab.store.estimate import estimate_run
@@ -80,7 +81,7 @@ def train(  # noqa: PLR0913 - every option is one
     cluster = cluster_of(launcher, ray_address)
     with Store.open(store_root) as store:
         if resume is not None:
-            run_id = get_run(store, resume).run_id
+            run_id = resumable(store, resume)
         else:
             point = None if fork is None else find_fork_point(store, fork)
             wanted = described or config_of_parent(store, point, changes)
@@ -95,6 +96,17 @@ def train(  # noqa: PLR0913 - every option is one
         if json:
             say_json(get_run(store, run_id))
     raise typer.Exit(code if code >= 0 else 1)
+
+
+def resumable(store: Store, key: str) -> str:
+    """The id of a run that the engine can train.
+
+    Raises:
+        ConfigError: other training code recorded it.
+    """
+    row = get_run(store, key)
+    parse_stored_config(row.config, row.run_id)
+    return row.run_id
 
 
 def shared_among(processes: int | None, gpus: int | None) -> dict[str, Any]:

@@ -34,10 +34,12 @@ from lab.config.method import (
 )
 from lab.config.pseudo_depth import PseudoDepthConfig
 from lab.config.reading import (
+    FOREIGN,
     flatten,
     load_run_config,
     parse_override,
     parse_run_config,
+    parse_stored_config,
     with_overrides,
 )
 from lab.config.run import RunConfig
@@ -45,6 +47,7 @@ from lab.config.schedule import RecordConfig, ScheduleConfig
 from lab.config.sim import PasteConfig, SimConfig
 
 __all__ = [
+    "FOREIGN",
     "AppliedChange",
     "Ask",
     "BoxInstConfig",
@@ -85,5 +88,6 @@ __all__ = [
     "load_run_config",
     "parse_override",
     "parse_run_config",
+    "parse_stored_config",
     "with_overrides",
 ]

@@ -17,6 +17,8 @@ from lab.config.run import RunConfig
 
 TAGS = ("name", "source")
 """Keys that say which kind of table theirs is."""
+FOREIGN = "own"
+"""Key of what other training code says of its run, which has no config of ours."""
 ANCHORED = {"dataset": ("_json", "_images", "_depth"), "method.clip": ("descriptions",)}
 """Table -> endings of its keys that name files, relative to the file that names them."""
 
@@ -63,6 +65,20 @@ def parse_run_config(tree: Mapping[str, Any], origin: str = "config") -> RunConf
         return RunConfig.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(explain(error, origin), mistakes(error)) from None
+
+
+def parse_stored_config(tree: Mapping[str, Any], run_id: str) -> RunConfig:
+    """As `parse_run_config`, of what a store holds of a run.
+
+    Raises:
+        ConfigError: other training code recorded it, or another version of seglab.
+    """
+    if FOREIGN in tree:
+        raise ConfigError(
+            f"run {run_id}: other training code recorded it (lab.open_run), and only that can "
+            "train it"
+        )
+    return parse_run_config(tree, f"config of run {run_id}")
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

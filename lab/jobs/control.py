@@ -12,7 +12,7 @@ from typing import Literal
 
 from sqlalchemy.exc import OperationalError
 
-from lab.config import parse_run_config
+from lab.config import parse_stored_config
 from lab.jobs.devices import need_of
 from lab.jobs.line import moved
 from lab.jobs.ray_cluster import Cluster
@@ -48,7 +48,7 @@ def put_in_queue(
         ActionRefused: it is in the queue already, or somebody records it.
         ConfigError: the queue cannot give it the device it asks for.
     """
-    needs = need_of(parse_run_config(get_run(store, run_id).config))
+    needs = need_of(parse_stored_config(get_run(store, run_id).config, run_id))
     enqueue(store, run_id, needs=needs, directory=directory or Path.cwd(), priority=priority)
 
 
@@ -154,7 +154,7 @@ def _queue_again(
     enqueue(
         store,
         row.run_id,
-        needs=need_of(parse_run_config(row.config)),
+        needs=need_of(parse_stored_config(row.config, row.run_id)),
         directory=Path.cwd(),
         priority=priority,
         action=action,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from lab.config import RunConfig, parse_run_config
+from lab.config import RunConfig, parse_stored_config
 from lab.jobs.devices import need_of
 from lab.jobs.forks import take_over_checkpoint
 from lab.jobs.ray_cluster import Cluster, RayUnavailable
@@ -43,7 +43,7 @@ def send_run(
         ConfigError: no cluster can give it the device it asks for.
         RayUnavailable: the cluster did not take it; the run has failed then, and can be retried.
     """
-    config = parse_run_config(get_run(store, run_id).config)
+    config = parse_stored_config(get_run(store, run_id).config, run_id)
     cpus, gpus = resources_of(config, cluster)
     where = directory or Path.cwd()
     needs = "cuda" if gpus else "cpu"

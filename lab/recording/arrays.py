@@ -17,12 +17,23 @@ class BadRecord(ValueError):
     """Something that cannot be recorded; the message names the argument and its value."""
 
 
-def whole_number(name: str, value: Any, *, least: int = 0) -> int:
-    """A step or an id, also as a numpy number."""
+MOST_STEPS = 2**31 - 1
+"""What a step may be at most: a store on a server has 32 bits for it."""
+MOST_ID = 2**63 - 1
+
+
+def whole_number(name: str, value: Any, *, least: int = 0, most: int = MOST_ID) -> int:
+    """An id, a seed or a step, also as a numpy number."""
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_whole or int(value) < least:
         raise BadRecord(f"{name} = {value!r}: expected a whole number, at least {least}")
+    if int(value) > most:
+        raise BadRecord(f"{name} = {value!r}: expected at most {most}")
     return int(value)
+
+
+def step_of(value: Any) -> int:
+    return whole_number("step", value, most=MOST_STEPS)
 
 
 def classes_of(labels: object, num_classes: int) -> IntArray:

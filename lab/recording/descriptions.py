@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.config import FOREIGN
 from lab.datasets.coco import read_coco
 from lab.datasets.records import Category, Dataset
-from lab.recording.arrays import BadRecord, existing_file, text_of, whole_number
+from lab.recording.arrays import MOST_STEPS, BadRecord, existing_file, text_of, whole_number
+from lab.store.jsonable import jsonable
 from lab.store.runs import RunDescription
 
 Data = Dataset | tuple[Path | str, Path | str]
@@ -30,7 +33,7 @@ def describe(
         method=text_of("method", method),
         host=text_of("host", host),
         dataset="own" if dataset is None else dataset.name,
-        max_steps=whole_number("max_steps", max_steps, least=1),
+        max_steps=whole_number("max_steps", max_steps, least=1, most=MOST_STEPS),
         seed=whole_number("seed", seed),
         config={
             "name": name,
@@ -38,9 +41,22 @@ def describe(
             "method": {"name": method},
             "host": {"name": host},
             "schedule": {"max_steps": int(max_steps)},
-            "own": dict(config),
+            FOREIGN: _plain(config),
         },
     )
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What can be stored as JSON; numbers of numpy are numbers, NaN is null."""
+    if not isinstance(config, Mapping):
+        raise BadRecord(f"config: {type(config).__name__}, expected a mapping")
+    plain = jsonable(config)
+    for key, value in plain.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise BadRecord(f"config[{key!r}] = {value!r}: {error}") from None
+    return plain
 
 
 def dataset_of(given: Data | None) -> Dataset | None:

@@ -8,14 +8,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from lab.analysis.judge import build_judge
 from lab.datasets.records import Category, Dataset, Evaluation
-from lab.recording.arrays import BadRecord, existing_file, numbers_of, text_of, whole_number
+from lab.recording.arrays import (
+    BadRecord,
+    existing_file,
+    numbers_of,
+    step_of,
+    text_of,
+    whole_number,
+)
 from lab.recording.descriptions import Data, categories_of, dataset_of, describe
 from lab.recording.labels import candidates
 from lab.store.queries import get_run
 from lab.store.recorder import StoreRecorder
 from lab.store.run_state import FinalStatus
+from lab.store.run_thresholds import note_thresholds
 from lab.store.runs import attach_datasets, rewind_run, set_categories, write_run
 from lab.store.store import Store
 
@@ -77,7 +87,7 @@ def resume_run(
         RunNotFound: no such run.
         StoreError: another living process records it.
     """
-    done = whole_number("step", step)
+    done = step_of(step)
     known = dataset_of(dataset)
     opened = Store.open(None if store is None else Path(store))
     try:
@@ -115,12 +125,14 @@ class OpenRun:
             attach_datasets(store, run_id, dataset, dataset)
         judge = None if dataset is None else build_judge(dataset)
         self._recorder = StoreRecorder(store, run_id, judge=judge)
+        self._thresholds: dict[str, float] = {}
+        self._noted: dict[str, float] = {}
         if begin_at is not None:
             rewind_run(store, run_id, begin_at)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers to plot, such as {"loss/total": 0.7}. Steps count from 0."""
-        self._recorder.scalars(whole_number("step", step), numbers_of("values", values))
+        self._recorder.scalars(step_of(step), numbers_of("values", values))
 
     def pseudo_labels(  # noqa: PLR0913 - what is known of a label
         self,
@@ -155,7 +167,7 @@ class OpenRun:
         Raises:
             BadRecord: naming the argument, at once and not in the writing thread.
         """
-        at, image = whole_number("step", step), whole_number("image_id", image_id)
+        at, image = step_of(step), whole_number("image_id", image_id)
         made = candidates(
             image,
             self._size_of(image),
@@ -171,6 +183,8 @@ class OpenRun:
             source=source,
         )
         self._recorder.pseudo_labels(at, [made])
+        if source == "pseudo":
+            self._remember(class_threshold, None if mask_quality is None else mask_threshold)
 
     def evaluation(
         self,
@@ -188,11 +202,11 @@ class OpenRun:
             numbers_of("metrics", metrics),
             numbers_of("per_class", per_class or {}),
         )
-        self._recorder.evaluation(whole_number("step", step), evaluated)
+        self._recorder.evaluation(step_of(step), evaluated)
 
     def checkpoint(self, step: int, path: Path | str) -> None:
         """A checkpoint of so many steps has been written to `path`."""
-        self._recorder.checkpoint(whole_number("step", step), existing_file("path", path))
+        self._recorder.checkpoint(step_of(step), existing_file("path", path))
 
     def flush(self) -> None:
         """Return when everything recorded so far is in the store."""
@@ -204,6 +218,7 @@ class OpenRun:
             raise BadRecord(f"status = {status!r}: expected finished, failed or stopped")
         try:
             self._recorder.finish(status, error)
+            self._note()
         finally:
             self._store.close()
 
@@ -218,8 +233,25 @@ class OpenRun:
     ) -> None:
         try:
             self._recorder.__exit__(kind, error, trace)
+            self._note()
         finally:
             self._store.close()
+
+    def _remember(self, class_threshold: object, mask_threshold: object) -> None:
+        """Thresholds that are one number for all are the run's, as What-if shows them."""
+        given = {"class_threshold": class_threshold, "mask_threshold": mask_threshold}
+        numbers = {
+            name: bar for name, bar in given.items() if bar is not None and np.ndim(bar) == 0
+        }
+        self._thresholds |= {name: float(np.asarray(bar)) for name, bar in numbers.items()}
+        if not self._noted:
+            self._note()
+
+    def _note(self) -> None:
+        """The first ones at once, those that followed when the run ends."""
+        if self._thresholds != self._noted:
+            note_thresholds(self._store, self.run_id, self._thresholds)
+            self._noted = dict(self._thresholds)
 
     def _size_of(self, image_id: int) -> tuple[int, int] | None:
         if self._sizes is None:

@@ -13,7 +13,14 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from lab.config import AppliedChange, Change, RunConfig, parse_run_config, with_overrides
+from lab.config import (
+    AppliedChange,
+    Change,
+    RunConfig,
+    parse_run_config,
+    parse_stored_config,
+    with_overrides,
+)
 from lab.store.errors import StoreError
 from lab.store.jsonable import jsonable
 from lab.store.run_facts import state_of
@@ -137,13 +144,13 @@ def config_at(store: Store, run_id: str, step: int | None = None) -> RunConfig:
 
     Raises:
         RunNotFound: no such run.
-        ConfigError: the stored config is of another version of seglab.
+        ConfigError: the stored config is of another version of seglab, or of other code.
     """
     with store.reading() as connection:
         run = run_number(connection, run_id)
         tree = connection.scalar(select(runs.c.config).where(runs.c.run == run)) or {}
     past = [one for one in applied_changes(store, run_id) if step is None or one.step <= step]
-    return with_changes(parse_run_config(tree, f"config of run {run_id}"), past)
+    return with_changes(parse_stored_config(tree, run_id), past)
 
 
 def with_changes(config: RunConfig, past: Sequence[AppliedChange]) -> RunConfig:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from lab.store.queries import get_run
+from lab.store.queries import get_run, list_runs
 from lab.store.runs import claim_run
 from lab.store.store import Store
 
@@ -85,6 +85,18 @@ def test_wrong_use_is_one_sentence(queue, store, capsys, words, code, sentence):
     assert found == code
     assert sentence in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("priority", ["99999999999999999999", "-1000001"])
+def test_a_priority_beyond_all_bounds_queues_nothing(queue, store, capsys, tmp_path, priority):
+    queue("first")
+
+    moved = say(capsys, store, "jobs", "move", "first", f"--priority={priority}")
+    queued = say(capsys, store, "queue", str(tmp_path / "good.toml"), f"--priority={priority}")
+
+    assert (moved[0], queued[0]) == (2, 2)
+    assert "--priority" in moved[2] and "1000000" in moved[2]
+    assert [row.name for row in list_runs(store)] == ["first"]
 
 
 def test_a_device_of_its_own_choice_is_refused_before_anything_is_written(store, tmp_path, capsys):

@@ -10,10 +10,21 @@ import numpy as np
 import pytest
 
 import lab
+from app.api_acts import what_is_possible
+from app.cli import main
+from app.comparison import side_by_side
+from app.thresholds import Thresholds, own_thresholds, thresholds_of
 from lab.datasets.records import DropRule
 from lab.datasets.rle import encode
 from lab.store.errors import StoreError
-from lab.store.queries import LabelFilter, checkpoints, find_labels, get_run, scalar_series
+from lab.store.queries import (
+    LabelFilter,
+    checkpoints,
+    find_labels,
+    get_run,
+    list_runs,
+    scalar_series,
+)
 from lab.store.store import Store
 
 MASKS = np.zeros((3, 4, 6), bool)
@@ -95,6 +106,8 @@ def test_an_image_without_labels_counts(run: lab.OpenRun, tmp_path: Path):
         ({"class_threshold": 7}, r"class_threshold\[0\] = 7: expected 0 to 1"),
         ({"image_id": "7"}, "image_id = '7': expected a whole number"),
         ({"step": -1}, "step = -1: expected a whole number, at least 0"),
+        ({"step": 2**31}, "step = 2147483648: expected at most 2147483647"),
+        ({"image_id": 2**63}, "image_id = 9223372036854775808: expected at most"),
         ({"source": "teacher"}, "source = 'teacher': expected pseudo, probe_teacher"),
     ],
 )
@@ -123,6 +136,8 @@ def test_numbers_are_checked_by_name(run: lab.OpenRun, tmp_path: Path):
         ({"classes": ["cat", "cat"]}, "classes: 'cat' is there twice"),
         ({"max_steps": 0}, "max_steps = 0: expected a whole number, at least 1"),
         ({"name": " "}, "name = ' ': expected a text"),
+        ({"max_steps": 2**40}, "max_steps = 1099511627776: expected at most 2147483647"),
+        ({"config": {"lr": {1, 2}}}, r"config\['lr'\] = {1, 2}: Object of type set"),
         ({"dataset": ("nowhere.json", ".")}, "dataset = 'nowhere.json': no such file"),
     ],
 )
@@ -168,3 +183,65 @@ def test_a_resumed_run_forgets_what_it_will_do_again(tmp_path: Path):
         assert losses.values.tolist() == [0.0, 1.0, 9.0]
         assert [one.step for one in checkpoints(store, run.run_id)] == [2]
         assert again.run_id == run.run_id
+
+
+def test_thresholds_that_are_one_number_are_the_run_s_as_what_if_shows_them(tmp_path: Path):
+    scores = {"mask_quality": [0.4, 0.8, 1.0]}
+    with lab.open_run("mine", max_steps=9, classes=["cat", "dog"], store=tmp_path) as run:
+        run.pseudo_labels(0, 7, **GOOD, **scores, class_threshold=0.5, mask_threshold=0.6)
+        run.flush()
+        with Store.open(tmp_path, read_only=True) as store:
+            first = get_run(store, run.run_id).config
+        run.pseudo_labels(1, 7, **GOOD, **scores, class_threshold=[0.9, 0.1, 0.1])
+        run.pseudo_labels(2, 7, **GOOD, **scores, class_threshold=0.25, mask_threshold=0.6)
+
+    assert own_thresholds(first) == {"class_quality": 0.5, "mask_quality": 0.6}
+    assert thresholds_of(first) == Thresholds("dual", 0.5, 0.6, 0.0)
+    with Store.open(tmp_path, read_only=True) as store:
+        last = get_run(store, run.run_id).config
+    assert own_thresholds(last) == {"class_quality": 0.25, "mask_quality": 0.6}
+    assert last["own"] == {}, "what the user said of the run is not touched"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--resume", "mine"),
+        ("jobs", "resume", "mine"),
+        ("queue", "--like", "mine"),
+        ("evaluate", "mine"),
+    ],
+)
+def test_seglab_leaves_a_run_of_other_code_alone_and_says_why(
+    tmp_path: Path, words: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+):
+    with lab.open_run("mine", max_steps=1, classes=["cat"], store=tmp_path) as run:
+        run.scalars(0, {"loss": 1.0})
+
+    assert main([*words, "--store", str(tmp_path)]) != 0
+
+    said = capfd.readouterr().err
+    assert "other training code recorded it" in said
+    assert "host.name" not in said
+    with Store.open(tmp_path, read_only=True) as store:
+        assert get_run(store, run.run_id).status == "finished"
+
+
+def test_the_dashboard_compares_runs_of_other_code_and_offers_them_no_acts(tmp_path: Path):
+    for rate in (0.1, 0.2):
+        with lab.open_run(
+            f"at {rate}", max_steps=1, classes=["cat"], store=tmp_path, config={"lr": rate}
+        ) as run:
+            run.scalars(0, {"loss": rate})
+
+    with Store.open(tmp_path, read_only=True) as store:
+        rows = list_runs(store)
+        told = side_by_side(store, rows)
+
+        assert told["config"]["own.lr"] == [0.2, 0.1]
+        assert what_is_possible(store, rows[0]) == {
+            "status": "finished",
+            "actions": [],
+            "live": {},
+            "checkpoints": [],
+        }
