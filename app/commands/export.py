@@ -63,7 +63,8 @@ def export(
         typer.Option(
             help="coco: a dataset of the newest pseudo-labels of each image; "
             "csv: every label with all its numbers; scalars: every curve, as csv; "
-            "run: the whole run, for seglab import.  [default: run for FILE.seglab, else coco]"
+            "run: the whole run, for seglab import.  [default: run for FILE.seglab, csv for "
+            "FILE.csv, else coco]"
         ),
     ] = None,
     dropped: Annotated[
@@ -78,7 +79,7 @@ def export(
 ) -> None:
     """Write RUN's labels or curves to FILE for other tools, or all of it for other stores."""
     check_window(first, last)
-    format = format or (Format.RUN if out.suffix == SUFFIX else Format.COCO)
+    format = format or format_of(out)
     if checkpoints and format is not Format.RUN:
         raise WrongUse(f"--checkpoints go into a whole run only: FILE{SUFFIX}")
     if format is Format.RUN:
@@ -101,6 +102,11 @@ def export(
     if count == 0:
         note(f"run {row.run_id} has nothing to export in {window_in_words(first, last)}")
     note(f"{out}: {count} {'points' if format is Format.SCALARS else 'labels'}")
+
+
+def format_of(out: Path) -> Format:
+    """What the name of the file asks for."""
+    return {SUFFIX: Format.RUN, ".csv": Format.CSV}.get(out.suffix.lower(), Format.COCO)
 
 
 def export_run(store_root: Path | None, run: str, out: Path, *, checkpoints: bool) -> None:

@@ -239,7 +239,10 @@ class OpenRun:
 
     def _remember(self, class_threshold: object, mask_threshold: object) -> None:
         """Thresholds that are one number for all are the run's, as What-if shows them."""
-        given = {"class_threshold": class_threshold, "mask_threshold": mask_threshold}
+        given: dict[str, Any] = {
+            "class_threshold": class_threshold,
+            "mask_threshold": mask_threshold,
+        }
         numbers = {
             name: bar for name, bar in given.items() if bar is not None and np.ndim(bar) == 0
         }

@@ -17,13 +17,19 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import DatabaseError
+
+from lab.store import tables
 from lab.store.database import A_FILE
-from lab.store.errors import RunNotFound, StoreError
+from lab.store.errors import RunNotFound, StoreError, StoreTooNew
 from lab.store.run_queries import get_run
+from lab.store.run_state import StoredStatus
 from lab.store.runs import delete_run
 from lab.store.schema import newest_version
-from lab.store.store import Store
+from lab.store.store import RUN_ID, Store
 from lab.store.transfer import copy_run, is_unfinished, run_digest
 
 FORMAT = 1
@@ -81,11 +87,17 @@ def read_manifest(path: Path) -> Manifest:
             raise BundleError(
                 f"{path}: format {found}, this seglab knows up to {FORMAT}; upgrade seglab"
             )
-        return Manifest(**tree)
+        return _checked(Manifest(**tree))
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise BundleError(f"{path}: not a run written by seglab export: {error}") from None
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    if not isinstance(manifest.run_id, str) or not RUN_ID.fullmatch(manifest.run_id):
+        raise ValueError(f"run_id {manifest.run_id!r}")
+    return manifest
 
 
 def import_bundle(store: Store, path: Path) -> tuple[Manifest, bool]:
@@ -101,7 +113,7 @@ def import_bundle(store: Store, path: Path) -> tuple[Manifest, bool]:
     prefix = f".importing-{os.getpid()}-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir=directory.parent) as scratch:
         _extract(path, Path(scratch))
-        with Store.open(Path(scratch), url=A_FILE) as alone:
+        with _opened(Path(scratch), manifest.run_id, path) as alone:
             new = not _is_there(store, alone, manifest.run_id, path)
             if new:
                 copy_run(alone, store, manifest.run_id)
@@ -110,12 +122,49 @@ def import_bundle(store: Store, path: Path) -> tuple[Manifest, bool]:
     return manifest, new
 
 
-def _is_there(store: Store, alone: Store, run_id: str, path: Path) -> bool:
-    """Whether the store has this very run; what an interrupted import left is deleted."""
+def _opened(scratch: Path, run_id: str, path: Path) -> Store:
+    """The store inside the file, once all of its run can be read and makes sense.
+
+    Raises:
+        BundleError: it cannot.
+        StoreTooNew: a newer seglab wrote it.
+    """
+    try:
+        alone = Store.open(scratch, url=A_FILE)
+    except StoreTooNew as error:
+        raise StoreTooNew(f"{path}: {error}") from None
+    except StoreError as error:
+        raise BundleError(f"{path}: damaged: its store.db: {error.__cause__ or error}") from None
+    try:
+        reason = _flaw(alone, run_id)
+    except (DatabaseError, ValueError, TypeError) as error:
+        reason = f"run {run_id} cannot be read: {getattr(error, 'orig', None) or error}"
+    if reason is not None:
+        alone.close()
+        raise BundleError(f"{path}: damaged: {reason}")
+    return alone
+
+
+def _flaw(alone: Store, run_id: str) -> str | None:
+    """Why the run cannot be taken from this store; None = it can."""
+    with alone.reading() as connection:
+        there = set(inspect(connection).get_table_names())
+        missing = sorted({one.name for one in tables.METADATA.sorted_tables} - there)
+        if missing:
+            return f"its store.db has no table {missing[0]}"
+        status = connection.scalar(select(tables.runs.c.status))
+    known = get_args(StoredStatus)
+    if status is not None and status not in known:
+        return f"status {status!r} of the run: expected {', '.join(known)}"
     try:
         get_run(alone, run_id)
     except RunNotFound:
-        raise BundleError(f"{path}: damaged: it does not hold run {run_id}") from None
+        return f"it does not hold run {run_id}"
+    return None
+
+
+def _is_there(store: Store, alone: Store, run_id: str, path: Path) -> bool:
+    """Whether the store has this very run; what an interrupted import left is deleted."""
     try:
         if is_unfinished(store, run_id):
             delete_run(store, run_id)
@@ -147,7 +196,7 @@ def _extract(path: Path, directory: Path) -> None:
                 inside = not place.is_absolute() and ".." not in place.parts
                 if inside and (member.filename == "store.db" or place.parts[0] == "files"):
                     archive.extract(member, directory)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise BundleError(f"{path}: damaged: {error}") from None
     if not (directory / "store.db").is_file():
         raise BundleError(f"{path}: damaged: it has no store.db")

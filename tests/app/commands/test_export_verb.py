@@ -51,7 +51,7 @@ def test_the_csv_has_every_label_with_classes_and_kinds_by_name(
 ):
     out = tmp_path / "labels.csv"
 
-    assert export(store, recorded, out, "--format", "csv", "--dropped", "--to", "4") == 0
+    assert export(store, recorded, out, "--dropped", "--to", "4") == 0
 
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -186,14 +186,14 @@ def test_a_resumed_run_forgets_what_it_will_do_again(tmp_path: Path):
 
 
 def test_thresholds_that_are_one_number_are_the_run_s_as_what_if_shows_them(tmp_path: Path):
-    scores = {"mask_quality": [0.4, 0.8, 1.0]}
+    good = {**GOOD, "mask_quality": [0.4, 0.8, 1.0]}
     with lab.open_run("mine", max_steps=9, classes=["cat", "dog"], store=tmp_path) as run:
-        run.pseudo_labels(0, 7, **GOOD, **scores, class_threshold=0.5, mask_threshold=0.6)
+        run.pseudo_labels(0, 7, **good, class_threshold=0.5, mask_threshold=0.6)
         run.flush()
         with Store.open(tmp_path, read_only=True) as store:
             first = get_run(store, run.run_id).config
-        run.pseudo_labels(1, 7, **GOOD, **scores, class_threshold=[0.9, 0.1, 0.1])
-        run.pseudo_labels(2, 7, **GOOD, **scores, class_threshold=0.25, mask_threshold=0.6)
+        run.pseudo_labels(1, 7, **good, class_threshold=[0.9, 0.1, 0.1])
+        run.pseudo_labels(2, 7, **good, class_threshold=0.25, mask_threshold=0.6)
 
     assert own_thresholds(first) == {"class_quality": 0.5, "mask_quality": 0.6}
     assert thresholds_of(first) == Thresholds("dual", 0.5, 0.6, 0.0)

@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from lab.config import RunConfig
 from lab.store import tables, transfer
 from lab.store.bundle import BundleError, import_bundle, read_manifest, write_bundle
-from lab.store.errors import StoreError, StoreTooNew
+from lab.store.errors import StoreTooNew
 from lab.store.queries import get_run, list_runs
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import add_event, create_run, run_number
@@ -239,8 +239,40 @@ def test_a_newer_file_is_refused(filled: Store, other: Store, fork: str, tmp_pat
         import_bundle(other, rewritten(path, {"format": 9}))
     with pytest.raises(BundleError, match="does not hold run 20200101"):
         import_bundle(other, rewritten(path, {"run_id": "20200101-000000-aaaa"}))
-    with pytest.raises(StoreError, match="letters, digits"):
-        import_bundle(other, rewritten(path, {"run_id": "../up"}))
+    for run_id in ("../up", 17, "", "/tmp/up"):
+        with pytest.raises(BundleError, match="not a run written by seglab export: run_id"):
+            import_bundle(other, rewritten(path, {"run_id": run_id}))
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("DROP TABLE label_masks", "its store.db has no table label_masks"),
+        ("UPDATE runs SET config = '{'", "cannot be read: Expecting property name"),
+        ("UPDATE runs SET status = 'zzz'", "status 'zzz' of the run: expected queued, running"),
+        (None, "its store.db: .*file is not a database"),
+    ],
+)
+def test_a_store_inside_that_makes_no_sense_is_refused_by_the_name_of_the_file(
+    filled: Store, other: Store, fork: str, tmp_path: Path, statement: str | None, reason: str
+):
+    before = [row.run_id for row in list_runs(other)]
+    path = tmp_path / "a.seglab"
+    write_bundle(filled, fork, path)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "open")
+    if statement is None:
+        (tmp_path / "open" / "store.db").write_bytes(b"hello" * 100)
+    else:
+        with sqlite3.connect(tmp_path / "open" / "store.db") as plain:
+            plain.execute("PRAGMA journal_mode = DELETE")
+            plain.execute(statement)
+    shutil.make_archive(str(tmp_path / "hostile"), "zip", tmp_path / "open")
+
+    with pytest.raises(BundleError, match=rf"hostile\.zip: damaged: .*{reason}"):
+        import_bundle(other, tmp_path / "hostile.zip")
+
+    assert [row.run_id for row in list_runs(other)] == before
 
 
 def test_a_newer_schema_is_refused(filled: Store, other: Store, fork: str, tmp_path: Path):
