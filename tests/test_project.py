@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 from typer.main import get_command
 
 from app.cli import cli
@@ -26,6 +28,10 @@ SOURCES = [
     path for part in ("lab", "engine", "app") for path in sorted((ROOT / part).rglob("*.py"))
 ]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+OLDEST_PYTHON = "3.11.2"
+"""What Debian 12 brings."""
 
 
 def verbs() -> list[str]:
@@ -154,3 +160,18 @@ def test_the_engine_starts_without_libraries_that_only_some_runs_need():
     code = f"import sys, engine.train; sys.exit(not {wanted}.isdisjoint(sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_every_pinned_version_takes_the_python_of_debian_12():
+    """`make install` would fail there. Only what is installed can be asked."""
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+    installed = {f"{one.name}=={one.version}": one for one in distributions()}
+
+    demands = {
+        pin: installed[pin].metadata["Requires-Python"] or "" for pin in pins if pin in installed
+    }
+
+    assert demands
+    assert [
+        pin for pin, text in demands.items() if not SpecifierSet(text).contains(OLDEST_PYTHON)
+    ] == []
