@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from app.commands.options import Json, RunKey, StoreRoot, open_reader
 from app.commands.terminal import CommandFailed, WrongUse, note, say, say_json
-from app.fiftyone.app_server import AppFailed, app_server, dataset_address, door_address
+from app.fiftyone.app_server import (
+    AppFailed,
+    AppServer,
+    app_server,
+    dataset_address,
+    door_address,
+)
 from app.fiftyone.database import Address, database
 from app.fiftyone.environment import check_installed, fiftyone_environment, use
 from app.fiftyone.mongod import NoDatabase
@@ -28,6 +36,7 @@ from lab.store.queries import get_run
 from lab.store.store import Store
 
 DEFAULT_PORT = 5151
+LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ def visit(store: Store, request: Request, port: int | None, anew: bool, json: bo
     """Fill the dataset; with a port, show it until interrupted."""
     check_installed()
     clear_leftovers(store.root)
-    with ending_politely(), database(store.root) as address:
+    with ending_politely(), database(store.root) as address, leaving_politely(address):
         if port is None:
             tell(fill_here(store, request, address, anew), json)
         else:
@@ -115,8 +124,18 @@ def serve(
         app.wait_until_up()
         with announced(store.root, session_of(request, app.address)):
             tell(opened, json)
-            code = app.process.wait()
-    raise CommandFailed(f"FiftyOne's App ended with exit code {code}")
+            end = wait_for_end(app, address)
+    raise CommandFailed(end)
+
+
+def wait_for_end(app: AppServer, address: Address) -> str:
+    """Until the App ends, or our own database under it; says which."""
+    while True:
+        try:
+            return f"FiftyOne's App ended with exit code {app.process.wait(LOOK_SECONDS)}"
+        except subprocess.TimeoutExpired:
+            if address.ended():
+                return "the MongoDB server of this store ended, so FiftyOne's App was closed"
 
 
 def session_of(request: Request, app: str) -> Session:
@@ -138,6 +157,8 @@ def fill_here(
 ) -> Opened:
     """Fill the dataset in this process, with a bar on stderr."""
     use(address, store.root)
+    from pymongo.errors import PyMongoError  # it comes with FiftyOne, which need not be installed
+
     from app.fiftyone.showing import show  # imports FiftyOne, which reads the environment
 
     with Progress(
@@ -154,7 +175,11 @@ def fill_here(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        filled, dataset = show(store, request, tell_bar, anew=anew)
+        try:
+            filled, dataset = show(store, request, tell_bar, anew=anew)
+        except PyMongoError as error:
+            reason = str(error).split(",")[0]
+            raise NoDatabase(f"MongoDB failed while the dataset was filled: {reason}") from None
     return Opened(
         dataset=dataset.name,
         address=None if app is None else dataset_address(app, dataset.slug),
@@ -163,6 +188,18 @@ def fill_here(
         written=dict(filled.written),
         views=dataset.list_saved_views(),
     )
+
+
+@contextmanager
+def leaving_politely(address: Address) -> Iterator[None]:
+    """What FiftyOne does when a process ends is done at the end of the block."""
+    try:
+        yield
+    finally:
+        if "app.fiftyone.showing" in sys.modules:
+            from app.fiftyone.showing import leave
+
+            leave(address)
 
 
 @contextmanager

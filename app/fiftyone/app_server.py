@@ -22,6 +22,8 @@ from app.fiftyone.mongod import start_dependent, stop
 
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.1
+STOP_SECONDS = 5.0
+"""It may wait for a database that is gone; it has nothing of its own to lose."""
 DOOR = "/seglab/open"
 """Path of ours on the App's server; `door.py` says where it leads."""
 
@@ -60,7 +62,7 @@ def app_server(directory: Path, port: int, environment: Mapping[str, str]) -> It
     try:
         yield AppServer(f"http://127.0.0.1:{port}", process, log)
     finally:
-        stop(process)
+        stop(process, STOP_SECONDS)
         log.unlink(missing_ok=True)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.fiftyone.keeper import DOOR, STATE, USERS, take
+from app.fiftyone.keeper import DOOR, STATE, USERS, listens, take
 from app.fiftyone.mongod import URI_VARIABLE, NoDatabase, find_mongod
 
 NAME_VARIABLE = "FIFTYONE_DATABASE_NAME"
@@ -30,6 +30,22 @@ class Address:
     uri: str
     name: str
     """Of the database: datasets of other users and of other stores lie elsewhere."""
+    own_port: int | None = None
+    """Of a server of our own; None for one that somebody named."""
+
+    def ended(self) -> bool:
+        """Whether our own server is gone."""
+        return self.own_port is not None and not listens(self.own_port)
+
+    def answers(self) -> bool:
+        """Whether a server is there now."""
+        if self.own_port is not None:
+            return listens(self.own_port)
+        try:
+            check_answers(self.uri, URI_VARIABLE)
+        except NoDatabase:
+            return False
+        return True
 
     def environment(self) -> dict[str, str]:
         """Variables that FiftyOne reads when it is imported."""
@@ -59,7 +75,7 @@ def database(root: Path) -> Iterator[Address]:
             if not take(users, fcntl.LOCK_SH):
                 raise NoDatabase(f"{directory / USERS}: another program holds this lock alone")
             port = running_port(directory) or start_keeper(directory)
-        yield Address(f"mongodb://127.0.0.1:{port}/", "seglab")
+        yield Address(f"mongodb://127.0.0.1:{port}/", "seglab", port)
 
 
 def database_name(root: Path) -> str:

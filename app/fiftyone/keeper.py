@@ -67,6 +67,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of loopback."""
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def nobody_left(directory: Path) -> Iterator[bool]:
     """Whether no user holds the lock; while the block lasts nobody can come in either."""
@@ -86,9 +92,8 @@ def take(file: IO[bytes], how: int) -> bool:
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        with closing(socket.socket()) as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return True
+        if listens(port):
+            return True
         time.sleep(0.02)
     return False
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+
 import fiftyone as fo
+from fiftyone.core.odm import database as odm
 
 from app.fiftyone.colours import colour_scheme
+from app.fiftyone.database import Address
 from app.fiftyone.dataset import Dataset, Filled, Progress, fill, quiet, recorded_request
 from app.fiftyone.evaluation import register_evaluation
 from app.fiftyone.request import Request
@@ -31,3 +35,15 @@ def show(
     dataset.app_config.color_scheme = colour_scheme(recorded_request(dataset) or request)
     dataset.save()
     return filled, dataset
+
+
+def leave(address: Address) -> None:
+    """Let FiftyOne remove the cut-outs of its views while the server is there.
+
+    It would do so when the process ends, wait 30 s for a server that is stopped by then, and
+    show a traceback.
+    """
+    clean_up = odm._delete_non_persistent_datasets_if_allowed
+    atexit.unregister(clean_up)
+    if address.answers():
+        clean_up()

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.fiftyone.database import database
 from app.fiftyone.keeper import free_port, start_somewhere
 from app.fiftyone.mongod import PROGRAM_VARIABLE, URI_VARIABLE, find_mongod, stop
 from app.fiftyone_sessions import directory
@@ -125,6 +126,63 @@ def test_nothing_is_left_of_the_app_however_it_ends(
         assert fill(root)  # whoever comes next clears what a kill had to leave
         left = {one.name for one in directory(root).iterdir()}
     assert not [one for one in left if one.startswith(("app-", "mongod.json"))]
+
+
+def test_when_its_database_is_killed_the_verb_says_so_and_ends(
+    fiftyone_lab: Store, mongod_exists: None, tmp_path: Path
+):
+    root = tmp_path / "lab"
+    shutil.copytree(fiftyone_lab.root, root, ignore=shutil.ignore_patterns("fiftyone"))
+    verb = subprocess.Popen(
+        command(root, "--port", str(free_port())),
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    await_(lambda: any(directory(root).glob("app-*.json")) or verb.poll() is not None)
+    others = processes_of(verb.pid, root)
+    state = json.loads((directory(root) / "mongod.json").read_text())
+
+    os.kill(state["mongod"], signal.SIGKILL)
+
+    said = verb.communicate(timeout=PATIENCE)[1].strip().splitlines()
+    assert verb.returncode == 1
+    assert said == ["seglab: the MongoDB server of this store ended, so FiftyOne's App was closed"]
+    await_(lambda: not any(one.is_running() for one in others))
+    assert not list(directory(root).glob("app-*"))
+
+
+LEAVE_CUT_OUTS = """
+import os, sys
+from pathlib import Path
+from app.fiftyone.database import database
+from app.fiftyone.environment import use
+with database(Path(sys.argv[1])) as address:
+    use(address, Path(sys.argv[1]))
+    import fiftyone
+    fiftyone.Dataset("cut-outs of a view that the App showed")
+    os._exit(0)
+"""
+
+
+def test_cut_outs_that_the_app_left_are_removed_without_a_word(
+    fiftyone_lab: Store, mongod_exists: None, tmp_path: Path
+):
+    """FiftyOne would ask for them when its server is stopped already, wait 30 s and complain."""
+    from pymongo import MongoClient
+
+    root = tmp_path / "lab"
+    shutil.copytree(fiftyone_lab.root, root, ignore=shutil.ignore_patterns("fiftyone"))
+    subprocess.run([sys.executable, "-c", LEAVE_CUT_OUTS, str(root)], env=environment(), check=True)
+
+    ended = subprocess.run(
+        command(root, "--no-app"), env=environment(), capture_output=True, text=True, check=True
+    )
+
+    assert "Traceback" not in ended.stderr
+    with database(root) as address, MongoClient(address.uri) as client:
+        left = client[address.name].datasets.count_documents({"persistent": False})
+    assert left == 0
 
 
 def hear_ctrl_c() -> None:
