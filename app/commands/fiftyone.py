@@ -157,8 +157,6 @@ def fill_here(
 ) -> Opened:
     """Fill the dataset in this process, with a bar on stderr."""
     use(address, store.root)
-    from pymongo.errors import PyMongoError  # it comes with FiftyOne, which need not be installed
-
     from app.fiftyone.showing import show  # imports FiftyOne, which reads the environment
 
     with Progress(
@@ -175,11 +173,7 @@ def fill_here(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        try:
-            filled, dataset = show(store, request, tell_bar, anew=anew)
-        except PyMongoError as error:
-            reason = str(error).split(",")[0]
-            raise NoDatabase(f"MongoDB failed while the dataset was filled: {reason}") from None
+        filled, dataset = show(store, request, tell_bar, anew=anew)
     return Opened(
         dataset=dataset.name,
         address=None if app is None else dataset_address(app, dataset.slug),

@@ -6,11 +6,13 @@ import atexit
 
 import fiftyone as fo
 from fiftyone.core.odm import database as odm
+from pymongo.errors import PyMongoError
 
 from app.fiftyone.colours import colour_scheme
 from app.fiftyone.database import Address
 from app.fiftyone.dataset import Dataset, Filled, Progress, fill, quiet, recorded_request
 from app.fiftyone.evaluation import register_evaluation
+from app.fiftyone.mongod import NoDatabase
 from app.fiftyone.request import Request
 from app.fiftyone.saved_views import save_standing_views
 from lab.store.queries import get_run
@@ -24,7 +26,19 @@ def show(
 
     Raises:
         StoreError: no such run, step or predictions.
+        NoDatabase: the server ended meanwhile.
     """
+    try:
+        return fill_and_dress(store, request, progress, anew)
+    except PyMongoError as error:
+        reason = str(error).split(",")[0]
+        raise NoDatabase(f"MongoDB failed while the dataset was filled: {reason}") from None
+
+
+def fill_and_dress(
+    store: Store, request: Request, progress: Progress, anew: bool
+) -> tuple[Filled, Dataset]:
+    """`show`, with the errors of the server as they come."""
     filled = fill(store, request, progress, anew=anew)
     dataset: Dataset = fo.load_dataset(request.dataset)
     classes = [category.name for category in get_run(store, request.run_id).categories]
