@@ -17,6 +17,7 @@ from app.thresholds import (
     PAPER_CLASS_THRESHOLD,
     PAPER_MASK_THRESHOLD,
     config_in_effect,
+    corrects_classes,
     own_thresholds,
     threshold_fields,
     thresholds_of,
@@ -128,6 +129,7 @@ def entry_now(store: Store, row: RunRow) -> dict[str, Any]:
         "thresholds": thresholds_of(config),
         "scores": score_entries(recorded, config),
         "axes": default_axes(recorded),
+        "corrects": corrects_classes(config),
     }
 
 

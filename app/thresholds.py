@@ -85,6 +85,12 @@ def config_in_effect(store: Store, row: RunRow) -> Mapping[str, Any]:
     return config
 
 
+def corrects_classes(config: Mapping[str, Any]) -> bool:
+    """Whether the method may give a label another class than its teacher gave it."""
+    method = config.get("method", {})
+    return method.get("name") == "pl_dc" and bool(method.get("dicc", True))
+
+
 def min_area_of(config: Mapping[str, Any]) -> float:
     """Masks of this many pixels or fewer are dropped whatever their scores; -1 = none are."""
     return float(config.get("method", {}).get("min_mask_area", -1))

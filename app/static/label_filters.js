@@ -37,11 +37,11 @@ export function filterQuestion() {
   return {
     min_area,
     max_area,
-    before: address.get("was"),
+    before: session.run.corrects ? address.get("was") : null,
     kind: address.getAll("kind"),
     rule: address.getAll("rule"),
     kept: address.get("kept"),
-    changed: address.get("changed"),
+    changed: session.run.corrects ? address.get("changed") : null,
     duplicate: address.get("again"),
     truth: address.get("truth"),
     image: address.get("image"),
@@ -78,7 +78,7 @@ export function buildFilters() {
       selectionFilter(),
       rangeFilter(),
       ruleFilter(),
-      changedFilter(),
+      correctionFilter(),
       clearButton(build),
     );
   return { node, show: whenScoresChange(build) };
@@ -88,7 +88,8 @@ export function buildFilters() {
 function whenScoresChange(build) {
   let shown = null;
   return () => {
-    const now = JSON.stringify([session.run.scores, session.run.categories]);
+    const { scores, categories, corrects } = session.run;
+    const now = JSON.stringify([scores, categories, corrects]);
     if (now === shown) return;
     shown = now;
     build();
@@ -196,7 +197,11 @@ function chip(parameter, value, text, title, tint) {
   return button;
 }
 
-function changedFilter() {
+/** What correction did: nothing can be asked of a run whose method corrects no class. */
+function correctionFilter() {
+  const title = "Class before correction";
+  if (!session.run.corrects)
+    return group(title, h("span", { class: "hint" }, "This run's method corrects no classes."));
   const box = h("input", {
     type: "checkbox",
     checked: address.get("changed") === "true",
@@ -205,11 +210,7 @@ function changedFilter() {
   const classes = session.run.categories.map(({ name }, label) => [String(label), name]);
   const options = [["", "any class"], ...classes];
   const pick = select("Before correction", options, address.get("was") ?? "", (was) => change({ was }));
-  return group(
-    "Class before correction",
-    pick,
-    h("label", { class: "check" }, box, "class was changed by CLIP"),
-  );
+  return group(title, pick, h("label", { class: "check" }, box, "class was changed by CLIP"));
 }
 
 function rangeFilter() {

@@ -21,6 +21,8 @@ FILTERS = [
     LabelFilter(first_step=20, last_step=40, kept=False),
     LabelFilter(kinds=[ErrorKind.LOC, ErrorKind.BG], ranges={"mask_quality": (0.5, 0.9)}),
     LabelFilter(image_id=3, label=2),
+    LabelFilter(label_before=1, changed_class=True),
+    LabelFilter(label=0, label_before=3, ranges={"area": (100, 400)}),
     LabelFilter(first_step=10_000),
     LabelFilter(label_ids=range(30, 90), kept=True),
 ]
