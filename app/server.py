@@ -23,6 +23,7 @@ from app import (
     api_launch,
     api_pictures,
     api_runs,
+    api_sizes,
     api_timeline,
     api_what_if,
 )
@@ -53,6 +54,7 @@ def build_routes(root: Path) -> FastAPI:
     """Our own answers alone, unguarded and without pages."""
     app = FastAPI(title="seglab", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(api_runs.router(root))
+    app.include_router(api_sizes.router(root))
     app.include_router(api_acts.router(root))
     app.include_router(api_launch.router(root))
     app.include_router(api_compare.router(root))

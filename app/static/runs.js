@@ -4,6 +4,7 @@ import * as address from "./address.js";
 import { fill, h, segmented } from "./dom.js";
 import { childCounts, roots, treeOrder } from "./lineage.js";
 import { notice, noRuns } from "./notices.js";
+import { keepSizes, sizeOf, sizeParts, sizeText } from "./run_sizes.js";
 import { bulkBar } from "./runs_acts.js";
 import { listen, session } from "./session.js";
 import {
@@ -61,6 +62,14 @@ const COLUMNS = [
     right: true,
     value: (run) => run.lately?.precision,
     cell: (run) => latelyCell(run, percent(run.lately?.precision)),
+  },
+  {
+    key: "size",
+    title: "Size",
+    hint: "What the run takes on disk: labels, masks, checkpoints and other files; seglab gc gives space back",
+    right: true,
+    value: (run) => sizeOf(run)?.total,
+    cell: sizeCell,
   },
   {
     key: "created",
@@ -154,6 +163,7 @@ export function mount(element) {
     });
   };
   listen((reason) => reason === "address" || draw());
+  keepSizes(draw);
 }
 
 function emptyState() {
@@ -180,7 +190,8 @@ const familyChip = (onClear) =>
 /** The table again, unless nothing in it changed; the focused row stays focused. */
 function redraw(body, shown, view, on) {
   const state = [...view.chosen].sort();
-  const signature = JSON.stringify([shown, view, state, Math.floor(Date.now() / 30000)]);
+  const sizes = shown.map(({ run }) => sizeOf(run));
+  const signature = JSON.stringify([shown, sizes, view, state, Math.floor(Date.now() / 30000)]);
   if (body.dataset.signature === signature) return;
   body.dataset.signature = signature;
   const { run: focused, choose } = document.activeElement?.dataset ?? {};
@@ -313,6 +324,12 @@ function apCell(run) {
     { class: "num", title: run.best_ap_model ? `by the ${run.best_ap_model}` : null },
     ap(run.best_ap),
   );
+}
+
+/** As wide before the size is known as after: nothing moves when it comes. */
+function sizeCell(run) {
+  const size = sizeOf(run);
+  return h("span", { class: "num size", title: sizeParts(size) }, sizeText(size));
 }
 
 function matches(run, { search, status }) {
