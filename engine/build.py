@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine import ranks
 from engine.box_host import BoxHost
-from engine.data.depth import warn_without_depth
+from engine.data.depth import refuse_wrong_sizes, warn_without_depth
 from engine.data.loading import EvalBatch, EvalLoader, TrainLoader
 from engine.interfaces import Batch, Candidates, Method, Segmenter
 from engine.methods.boxinst import BoxInst
@@ -224,6 +224,7 @@ def build_method(
             hosts = _box_host(student, config), _box_host(teacher, config)
             return BoxSeg(method, *hosts, config.view.max_side)
         case PseudoDepthConfig():
+            refuse_wrong_sizes(labeled)
             warn_without_depth(labeled)
             hosts = _box_host(student, config), _box_host(teacher, config)
             return PseudoDepth(method, *hosts, config.view.max_side)

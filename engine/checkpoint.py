@@ -10,7 +10,8 @@ import logging
 import os
 import shutil
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ RANKS = "ranks"
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be used; the message names the file and says why."""
+
+
+@contextmanager
+def asked_for_by(key: str, value: str) -> Iterator[None]:
+    """Errors of weights that a config names say by which key."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{key} = {value!r}: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,16 @@ from engine.trainer import Trainer
 log = logging.getLogger("seglab")
 
 
+TOLD = "told"
+"""Marks a line of the log that the terminal is told in another way."""
+
+
+def log_alone(error: Exception) -> None:
+    """Into the run's log file; the terminal hears of the error from who catches it."""
+    if log.handlers:
+        log.error("%s", error, extra={TOLD: True})
+
+
 def stop_on_signals(trainer: Trainer) -> None:
     """The first SIGTERM or Ctrl-C: checkpoint, then stop. The second Ctrl-C: at once."""
 
@@ -29,6 +39,8 @@ class TerminalHandler(logging.Handler):
     """Writes to what stderr is now: a progress bar puts itself there while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, TOLD, False):
+            return
         try:
             print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
         except OSError:  # the file that stderr is may be on a full disk

@@ -41,8 +41,8 @@ from engine.launcher import end_with_parent, leave_word, run_ranks
 from engine.live import LiveChanges, SharedInbox
 from engine.models.backbones import pretrained_state
 from engine.models.condinst import CondInst
-from engine.needs import refuse_missing_masks
-from engine.process import log_to, stop_on_signals
+from engine.needs import refuse_missing_masks, warn_of_nothing
+from engine.process import log_alone, log_to, stop_on_signals
 from engine.profile import load_student, profile, profiled_config, watch_parts, watched_batches
 from engine.recorder import Inbox, NoInbox, Recorder
 from engine.timing import Stopwatch
@@ -111,7 +111,7 @@ def run_training(store: Store, options: argparse.Namespace) -> int:
         with ranks.joined(pick_device(_config(store, row.run_id))):
             return _train(store, row.run_id)
     except (*BAD_INPUT, ranks.RankLost) as error:
-        log.error("%s", error)
+        log_alone(error)
         finish_run(store, row.run_id, "failed", str(error))
         raise
     except KeyboardInterrupt:
@@ -211,6 +211,7 @@ def _train(store: Store, run_id: str) -> int:
         run = _open_run(store, run_id)
         _refuse_other_ranks(run)
         refuse_missing_masks(run.config, run.data)
+        warn_of_nothing(run.config, run.data)
     with ranks.first_goes_first():
         parts = build_parts(run.config, run.data, run.directory)
         checkpoint = _begin(run)

@@ -26,7 +26,6 @@ from app.commands.terminal import (
 from app.sweep import (
     Failure,
     Task,
-    refuse_if_running,
     tasks_of,
     train_sweep,
     unfinished,
@@ -196,7 +195,6 @@ def _train(plan: Sequence[PlannedRun], slots: int, store_root: Path | None) -> l
     stop_runs_on_signals()
     with Store.open(store_root or default_root()) as store:
         tasks = tasks_of(store, plan)
-        refuse_if_running(store, tasks)
         note(_in_words(tasks, slots))
         try:
             with watch_sweep(tasks, slots) as look:

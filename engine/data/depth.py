@@ -7,7 +7,9 @@ one photo has no scale; so each map runs from 0 to 1 by itself.
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,6 +27,7 @@ log = logging.getLogger("seglab")
 
 FULL = 65535
 """The nearest, in 16 bits."""
+PNG = b"\x89PNG\r\n\x1a\n"
 CLIPPED = (2.0, 98.0)
 """Per cent of a map's pixels below its 0 and its 1."""
 
@@ -103,3 +106,30 @@ def warn_without_depth(dataset: Dataset) -> None:
             len(dataset.images),
             missing[0].path,
         )
+
+
+def refuse_wrong_sizes(dataset: Dataset) -> None:
+    """Look at the first bytes of every PNG map, so that none stops a run in its middle.
+
+    Raises:
+        DatasetError: as `read_depth`, of the first that has another size than its image.
+    """
+    for image in dataset.images:
+        if image.depth_path is None:
+            continue
+        size = _png_size(image.depth_path)
+        if size is not None and size != (image.height, image.width):
+            read_depth(image)
+
+
+def _png_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of a PNG; None = it is none, or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except OSError:
+        return None
+    if len(head) < 24 or not head.startswith(PNG):
+        return None
+    width, height = struct.unpack(">II", head[16:24])
+    return height, width

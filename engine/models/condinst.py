@@ -17,6 +17,7 @@ from torchvision.ops import batched_nms
 from engine import ranks
 from engine.box_host import MaskSamples, Proposals, Proposed, Taught, Wanted
 from engine.cells import enlarged, sampled
+from engine.checkpoint import asked_for_by
 from engine.instances import Predictions, Targets
 from engine.losses.dice import squared_dice
 from engine.models.backbones import Backbone, build_backbone, load_pretrained, weights_path
@@ -66,7 +67,8 @@ class CondInst(nn.Module):
         self.pyramid = Pyramid(self.backbone.channels, self.arch)
         if config.backbone_weights is not None:
             path = weights_path(config.backbone_weights)
-            load_pretrained(self.backbone.body, self.pyramid, path)
+            with asked_for_by("host.backbone_weights", config.backbone_weights):
+                load_pretrained(self.backbone.body, self.pyramid, path)
         self.head = Head(self.arch, num_classes)
         self.mask_branch = MaskBranch(self.arch)
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from engine import ranks
 from engine.box_host import MaskSamples, Proposed, Taught, Wanted
+from engine.checkpoint import asked_for_by
 from engine.instances import Predictions, Targets
 from engine.losses.box_mask import box_of_mask
 from engine.losses.box_matching import BoxWeights, match_boxes
@@ -78,9 +79,11 @@ class Mask2Former(nn.Module):
             values = torch.tensor(getattr(self.arch, name)).view(3, 1, 1)
             self.register_buffer(name, values, persistent=False)
         if config.weights is not None:
-            load_network(self, config.weights)
+            with asked_for_by("host.weights", config.weights):
+                load_network(self, config.weights)
         if config.backbone_weights is not None:
-            load_backbone(self.backbone.body, config.backbone_weights)
+            with asked_for_by("host.backbone_weights", config.backbone_weights):
+                load_backbone(self.backbone.body, config.backbone_weights)
 
     @property
     def module(self) -> nn.Module:

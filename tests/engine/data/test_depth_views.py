@@ -13,7 +13,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.depth import DepthCache, depth_views, read_depth, stretched, warn_without_depth
+from engine.data.depth import (
+    DepthCache,
+    depth_views,
+    read_depth,
+    refuse_wrong_sizes,
+    stretched,
+    warn_without_depth,
+)
 from engine.data.geometry import depth_to_view, draw_geometry, image_to_view
 from engine.data.loading import TrainLoader
 from engine.interfaces import Batch
@@ -160,3 +167,21 @@ def test_missing_maps_are_counted_in_the_log(dataset, caplog):
 
     assert "1 of 4 training images have no depth map" in caplog.text
     assert str(bare.images[0].path) in caplog.text
+
+
+def test_a_map_of_another_size_is_refused_before_it_is_needed(dataset):
+    refuse_wrong_sizes(dataset)
+    wrong = dataset.images[2].depth_path
+    cv2.imwrite(str(wrong), np.zeros((32, 24), np.uint8))
+
+    with pytest.raises(DatasetError, match=r"the depth map is 32 x 24 .* its image 24 x 32"):
+        refuse_wrong_sizes(dataset)
+
+
+def test_a_map_that_is_no_png_or_missing_is_left_to_its_reader(dataset, tmp_path):
+    (tmp_path / "short.png").write_bytes(b"\x89PNG")
+    odd = [
+        replace(dataset.images[0], depth_path=tmp_path / name) for name in ("short.png", "gone.png")
+    ]
+
+    refuse_wrong_sizes(dataset.with_images(odd))
