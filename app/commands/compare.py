@@ -109,9 +109,12 @@ def _say_kept(found: Comparison, window: str) -> None:
         kinds = [run.kept.kinds[kind.name.lower()] for kind in KINDS]
         shares = [percent(count / sum(kinds) if sum(kinds) else None) for count in kinds]
         rates = (percent(run.kept.precision), percent(run.kept.recall))
-        lines.append((name, run.kept.candidates, run.kept.kept, *rates, *shares))
-    columns = ("candidates", "kept", "precision", "recall", *map(kind_name, KINDS))
+        steps = "-" if run.steps is None else f"{run.steps[0]}-{run.steps[1]}"
+        lines.append((name, steps, run.kept.candidates, run.kept.kept, *rates, *shares))
+    columns = ("steps", "candidates", "kept", "precision", "recall", *map(kind_name, KINDS))
     say_table((f"pseudo-labels, {window}", *columns), lines)
+    if len({run.steps for run in found.runs if run.steps is not None}) > 1:
+        say("not the same steps of each run: --from and --to choose some that all have")
 
 
 def _say_classes(found: Comparison) -> None:

@@ -47,6 +47,8 @@ class RunFigures:
     """By model."""
     kept: KeptLabels
     """The pseudo-labels of the window."""
+    steps: tuple[int, int] | None
+    """The first and the last step of the window with recorded labels; None = it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +155,16 @@ class _Kept:
 
 def _figures(store: Store, row: RunRow, first: int | None, last: int | None) -> RunFigures:
     since = -1 if first is None else first - 1
-    summaries = step_summaries(store, row.run_id, since_step=since, max_points=EVERY_STEP)
+    found = step_summaries(store, row.run_id, since_step=since, max_points=EVERY_STEP)
+    summaries = [one for one in found if last is None or one.step <= last]
     return RunFigures(
         run_id=row.run_id,
         name=row.name,
         method=row.method,
         status=row.status,
         scores=model_scores(evaluations(store, row.run_id)),
-        kept=kept_labels([one for one in summaries if last is None or one.step <= last]),
+        kept=kept_labels(summaries),
+        steps=(summaries[0].step, summaries[-1].step) if summaries else None,
     )
 
 

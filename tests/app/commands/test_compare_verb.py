@@ -47,3 +47,22 @@ def test_the_verb_wants_two_different_runs(
     for runs in ([run_id], [run_id, "last"]):
         assert main(["compare", *runs, "--store", str(store.root)]) == 2
         assert "two different runs" in capsys.readouterr().err
+
+
+def test_runs_of_different_steps_are_said_to_be_so(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    hand = record_by_hand(store)
+    other = create_run(store, CONFIG.model_copy(update={"name": "fork"}))
+    with StoreRecorder(store, other) as recorder:
+        recorder.pseudo_labels(8, [labels_of(1)])
+        recorder.pseudo_labels(11, [labels_of(1)])
+    root = ["--store", str(store.root)]
+
+    assert main(["compare", hand, "fork", *root]) == 0
+    apart = capsys.readouterr().out
+    assert main(["compare", hand, "fork", "--from", "8", "--to", "8", *root]) == 0
+    alike = capsys.readouterr().out
+
+    assert "8-11" in apart and "not the same steps of each run" in apart
+    assert "8-8" in alike and "not the same steps" not in alike
