@@ -24,6 +24,7 @@ from app.fiftyone.app_server import (
     dataset_address,
     door_address,
 )
+from app.fiftyone.content import check_labels
 from app.fiftyone.database import Address, database
 from app.fiftyone.environment import check_installed, fiftyone_environment, use
 from app.fiftyone.mongod import NoDatabase
@@ -69,7 +70,8 @@ def fiftyone(  # noqa: PLR0913 - every option is one
         typer.Option(metavar="RUN2", help="The same of another run beside it. May be repeated."),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Of the App; 0 = any free one.")
+        int,
+        typer.Option(min=0, max=65_535, help="Of the App; 0 = any free one, a taken one moves on."),
     ] = DEFAULT_PORT,
     dashboard: Annotated[
         str, typer.Option(help="Address of `seglab ui`, for links back.")
@@ -87,13 +89,20 @@ def fiftyone(  # noqa: PLR0913 - every option is one
     if evaluation and (iteration or last):
         raise WrongUse("--evaluation shows predictions; --iteration and --last pseudo-labels")
     with open_reader(store_root) as store:
+        shown = get_run(store, run)
+        others = tuple(get_run(store, one) for one in compare or ())
+        if shown.run_id in {one.run_id for one in others}:
+            raise WrongUse(f"--compare {shown.run_id}: that is the run itself")
+        if not evaluation:
+            for one in (shown, *others):
+                check_labels(store, one, iteration or ())
         request = build_request(
             store.root,
-            get_run(store, run),
+            shown,
             iterations=tuple(iteration or ()),
             last=last,
             evaluation=evaluation,
-            others=tuple(get_run(store, one) for one in compare or ()),
+            others=others,
             dashboard=dashboard,
         )
         try:

@@ -21,8 +21,10 @@ from lab.store.errors import StoreError
 from lab.store.queries import (
     LABEL_COLUMNS,
     LabelFilter,
+    RunRow,
     evaluations,
     label_masks,
+    label_steps,
     newest_columns,
     newest_places,
     visible_parts,
@@ -30,6 +32,8 @@ from lab.store.queries import (
 from lab.store.store import Store
 
 LAST_STEP = 2**31 - 1
+OVER = ("finished", "stopped", "failed")
+"""States of a run that records nothing more."""
 Box = tuple[float, float, float, float]
 SHOWN_SCORE = 0.5
 """Predictions of at least this score count as kept: the evaluation's own breakdown is of those."""
@@ -61,6 +65,23 @@ class FieldContent:
 
     def row_masks(self, rows: slice) -> list[Rle | None]:
         return [self.masks.get(one) for one in self.columns["label_id"][rows].tolist()]
+
+
+def check_labels(store: Store, run: RunRow, iterations: Iterable[int]) -> None:
+    """Raises StoreError for a step that the run has not, or before its first pseudo-labels."""
+    steps = label_steps(store, run.run_id)
+    if not len(steps) and run.status in OVER:
+        raise StoreError(
+            f"run {run.run_id}: it recorded no pseudo-labels; --evaluation shows its predictions"
+        )
+    for iteration in iterations:
+        if not len(steps) or iteration < steps[0]:
+            first = f"the first are of step {steps[0]}" if len(steps) else "there are none yet"
+            raise StoreError(f"run {run.run_id}: no pseudo-labels up to step {iteration}; {first}")
+        if iteration > max(steps[-1], run.max_steps):
+            raise StoreError(
+                f"run {run.run_id}: no step {iteration}; its newest labels are of step {steps[-1]}"
+            )
 
 
 def read_versions(store: Store, field: LabelField, image_ids: Iterable[int]) -> dict[int, Version]:

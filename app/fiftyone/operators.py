@@ -35,6 +35,7 @@ from lab.store.store import Store
 
 REFUSALS = (ValueError, StoreError, ConfigError)
 """What is told to whoever pressed the button; anything else is a bug and shown as one."""
+NOTHING_SELECTED = "No pseudo-label is selected: pick cut-outs, or labels of an opened image."
 
 
 class Relaunch(foo.Operator):
@@ -179,23 +180,25 @@ class SendSelection(foo.Operator):
         return foo.OperatorConfig(name="send_selection", label="seglab: send selection to the lab")
 
     def resolve_input(self, ctx: Context) -> types.Property:
-        if request_of(ctx) is None:
+        request = request_of(ctx)
+        if request is None:
             return not_ours("Send selection")
         inputs = types.Object()
-        count = len(ctx.selected_labels)
-        inputs.str("name", label=f"Name of the selection ({count} labels)", required=True)
+        count = sum(len(selected_ids(ctx, field)) for field in request.fields)
+        if count:
+            inputs.str("name", label=f"Name of the selection ({count} labels)", required=True)
+        else:
+            inputs.message("none", label=NOTHING_SELECTED)
         return form("Send selection to the lab", inputs)
 
     def execute(self, ctx: Context) -> dict[str, Any]:
         request = request_of(ctx)
         if request is None:
             return {"said": NOT_OURS}
-        chosen = {
-            field: selected_ids(ctx.dataset, field, ctx.selected_labels) for field in request.fields
-        }
+        chosen = {field: selected_ids(ctx, field) for field in request.fields}
         try:
             if not any(chosen.values()):
-                raise ValueError("no label is selected")
+                raise ValueError(NOTHING_SELECTED)
             name = ctx.params.get("name") or ""
             pages = [remember(request, field, ids, name) for field, ids in chosen.items() if ids]
         except REFUSALS as error:
@@ -212,10 +215,14 @@ def remember(request: Request, field: LabelField, ids: list[int], name: str) -> 
     return request.dashboard + labels_page(field.run_id, selection_id)
 
 
-def selected_ids(dataset: Any, field: LabelField, selected: list[dict[str, Any]]) -> list[int]:
-    """Ids in the store of the selected labels of one field."""
-    ids = [one["label_id"] for one in selected if one["field"] == field.name]
-    if not ids or field.source != "pseudo":
+def selected_ids(ctx: Context, field: LabelField) -> list[int]:
+    """Ids in the store of the picked pseudo-labels of one field, on an image or cut out."""
+    if field.source != "pseudo":
         return []
-    view = dataset.select_labels(ids=ids, fields=field.name)
-    return view.values(f"{field.name}.detections.label_id", unwind=True)
+    ids = [one["label_id"] for one in ctx.selected_labels or () if one["field"] == field.name]
+    if ids:
+        view = ctx.dataset.select_labels(ids=ids, fields=field.name)
+        return view.values(f"{field.name}.detections.label_id", unwind=True)
+    if ctx.selected and ctx.view._is_patches and ctx.view.has_field(field.name):
+        return ctx.view.select(ctx.selected).values(f"{field.name}.label_id")
+    return []

@@ -116,12 +116,16 @@ class Breakdown(foo.Panel):
         shown = {one.name: one.name for one in request.fields}
         add_choice(panel, "field", "Labels", shown, field.name, on_change=self.count_all)
         panel.md(ctx.panel.get_state("words") or "", name="words_shown")
-        panel.plot("bars", layout=BARS_LAYOUT, on_click=self.on_click, height=280)
+        panel.plot(
+            "bars", layout=BARS_LAYOUT, config=NO_BUTTONS, on_click=self.on_click, height=280
+        )
         for one in rules.sliders:
             add_slider(panel, one.column, one.words, one.value, on_change=self.count)
         self.add_buttons(panel, field, self.bars(ctx, rules))
         panel.md("Kept labels by class, and what lies under them:", name="cells_words")
-        panel.plot("cells", layout=CELLS_LAYOUT, on_click=self.on_cell, height=420)
+        panel.plot(
+            "cells", layout=CELLS_LAYOUT, config=NO_BUTTONS, on_click=self.on_cell, height=420
+        )
         return types.Property(panel)
 
     def add_buttons(
@@ -162,17 +166,19 @@ def in_words(now: Kept, then: Kept) -> str:
     )
 
 
+NO_BUTTONS = {"displayModeBar": False}
+"""Plotly's own would lie over the legend and the first classes."""
 BARS_LAYOUT = {
     "barmode": "group",
     "margin": {"t": 10, "b": 30},
-    "yaxis": {"title": "labels"},
+    "yaxis": {"title": {"text": "labels"}},
     "showlegend": True,
     "legend": {"x": 1, "xanchor": "right", "y": 1},
 }
 CELLS_LAYOUT = {
     "margin": {"t": 10, "b": 90, "l": 110},
-    "xaxis": {"title": "lies on", "type": "category", "tickangle": -45},
-    "yaxis": {"title": "kept as", "type": "category", "autorange": "reversed"},
+    "xaxis": {"title": {"text": "lies on"}, "type": "category", "tickangle": -45},
+    "yaxis": {"title": {"text": "kept as"}, "type": "category", "autorange": "reversed"},
 }
 
 

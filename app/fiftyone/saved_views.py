@@ -15,7 +15,7 @@ from app.fiftyone.views import Condition, ViewPlan, standing_views
 
 
 def build_view(dataset: Dataset, plan: ViewPlan) -> Any:
-    """The labels of a plan, on their images or cut out. Nothing is computed until it is opened.
+    """The labels of a plan, on their images or cut out: FiftyOne collects cut-outs at once.
 
     On images the truth is there, too, but for the objects that a kept label gets right: masks of
     both would lie on each other and hide the label's colour.

@@ -60,5 +60,24 @@ def test_a_selection_comes_back_as_labels_of_the_run(store: Store, run_id: str, 
     assert event.payload["label_ids"] == [label.label_id]
 
 
+def test_cut_outs_that_are_picked_in_the_grid_are_a_selection(
+    store: Store, run_id: str, dataset: Any
+):
+    cut_outs = dataset.to_patches("latest")
+    picked = cut_outs.first()
+
+    run_operator("send_selection", dataset, {"name": "odd"}, view=cut_outs, selected=[picked.id])
+
+    (event,) = [one for one in events(store, run_id) if one.kind == "selection"]
+    assert event.payload["label_ids"] == [picked.latest.label_id]
+
+
+def test_without_a_selection_nothing_is_sent(store: Store, run_id: str, dataset: Any):
+    told = run_operator("send_selection", dataset, {"name": "odd"}, selected=[dataset.first().id])
+
+    assert told["said"].startswith("No pseudo-label is selected")
+    assert not [one for one in events(store, run_id) if one.kind == "selection"]
+
+
 def test_refreshing_a_run_without_news_writes_nothing(dataset: Any):
     assert run_operator("refresh", dataset, {})["written"] == {"latest": 0}

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from app.fiftyone.content import check_labels
 from app.fiftyone.request import Request, build_request
-from lab.store.queries import get_run
+from lab.store.errors import StoreError
+from lab.store.queries import get_run, label_steps
 from lab.store.store import Store
 
 
@@ -66,3 +68,22 @@ def test_a_request_survives_being_written_down(store: Store, run_id: str):
     request = build_request(Path("x"), get_run(store, run_id), iterations=(3,))
 
     assert Request.from_info(json.loads(json.dumps(request.as_info()))) == request
+
+
+def test_a_step_that_a_run_does_not_have_is_refused(fiftyone_lab: Store):
+    run = get_run(fiftyone_lab, "teacher")
+    first = int(label_steps(fiftyone_lab, run.run_id)[0])
+
+    check_labels(fiftyone_lab, run, (first, run.max_steps))
+    with pytest.raises(StoreError, match=f"no step {run.max_steps + 1}; its newest labels are of"):
+        check_labels(fiftyone_lab, run, (run.max_steps + 1,))
+
+
+def test_a_run_without_labels_is_shown_only_while_some_may_come(store: Store, run_id: str):
+    run = get_run(store, run_id)
+
+    check_labels(store, run, ())
+    with pytest.raises(StoreError, match="no pseudo-labels up to step 5; there are none yet"):
+        check_labels(store, run, (5,))
+    with pytest.raises(StoreError, match="it recorded no pseudo-labels; --evaluation shows"):
+        check_labels(store, replace(run, status="finished"), ())
