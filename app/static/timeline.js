@@ -9,7 +9,7 @@ import { SEEN_WORDS } from "./label_tile.js";
 import { makesNone, missingRun, noneToShow, notice } from "./notices.js";
 import { following, listen, session } from "./session.js";
 import { count, plural } from "./text.js";
-import { showRail, showSources } from "./timeline_images.js";
+import { partnerOf, showRail, showSources } from "./timeline_images.js";
 import { buildLanes, markLanes, showLanes } from "./timeline_lanes.js";
 import { buildPlayer, load, show } from "./timeline_player.js";
 import { eventList, thingCard } from "./timeline_side.js";
@@ -48,7 +48,8 @@ function buildPage() {
   page.rail = h("div", { class: "rail", id: "timeline-images", "aria-label": "Images" });
   page.teacher = h("canvas", { id: "timeline-image" });
   page.truth = h("canvas", { id: "timeline-truth" });
-  page.captions = [h("figcaption", {}), h("figcaption", { title: SEEN_WORDS })];
+  page.partner = h("canvas", { id: "timeline-partner" });
+  page.captions = [h("figcaption", {}), h("figcaption", { title: SEEN_WORDS }), h("figcaption", {})];
   page.events = h("div", { class: "events", id: "timeline-events", "aria-live": "off" });
   page.card = h("div", { id: "timeline-thing" });
   page.player = buildPlayer({
@@ -100,8 +101,10 @@ function body(page) {
     "div",
     { class: "pair" },
     figure(page.teacher, page.captions[0]),
+    figure(page.partner, page.captions[2]),
     figure(page.truth, page.captions[1]),
   );
+  page.partnerFigure = page.partner.parentElement;
   page.body = h(
     "div",
     { class: "rows" },
@@ -161,13 +164,17 @@ async function loadTimeline(page, wanted, same, turn) {
   if (turn !== page.asked) return;
   if (list.images.length === 0 && wanted.image === null) return showNone(page, wanted, list);
   const image = wanted.image ?? String(list.images[0].image_id);
-  const [data, picture] = await Promise.all([
-    ask(runPath(run, `/timeline/${encodeURIComponent(image)}`), { source: list.source }),
+  const past = (source) => ask(runPath(run, `/timeline/${encodeURIComponent(image)}`), { source });
+  const partner = partnerOf(list);
+  const [data, picture, partnerData] = await Promise.all([
+    past(list.source),
     loadImage(pictureUrl(run, image, LARGE_SIDE)),
+    partner && past(partner),
   ]);
   if (turn !== page.asked) return;
   if (!same) page.selected = null;
-  Object.assign(page, { shown: wanted, list, data, picture, things: things(data) });
+  Object.assign(page, { shown: wanted, list, data, picture, partnerData, things: things(data) });
+  page.partnerFigure.hidden = partnerData === null;
   fill(page.problem);
   page.body.hidden = false;
   showSources(page);

@@ -13,6 +13,14 @@ const SOURCES = {
   probe_student: ["student", "The student's prediction of the same images"],
 };
 
+const PARTNERS = { probe_teacher: "probe_student", probe_student: "probe_teacher" };
+
+/** Whose predictions of the same images stand beside those in view; null = nobody's. */
+export function partnerOf({ sources, source }) {
+  const partner = PARTNERS[source];
+  return sources.includes(partner) ? partner : null;
+}
+
 /** Whose labels there are; a click shows those. */
 export function showSources({ sources, list }) {
   const options = list.sources.map((name) => [name, ...SOURCES[name]]);

@@ -1,5 +1,6 @@
 // The image of a timeline at one frame: labels on one canvas, truth on the other.
 
+import * as address from "./address.js";
 import { drawView, wholeImage } from "./drawing.js";
 import { setText } from "./dom.js";
 import { outline } from "./rle.js";
@@ -36,10 +37,34 @@ export function paintStages(page) {
   const truth = data.truth.map((one) => ({ ...one, truth: true }));
   stage(page.teacher, picture, data.image, marks, frame.seen && { box: frame.seen, dim: true });
   stage(page.truth, picture, data.image, truth, frame.seen && { box: frame.seen });
-  const kept = labels.filter((one) => one.kept).length;
-  const words = `${plural(kept, "kept label")} of ${count(labels.length)}`;
-  setText(page.captions[0], `Step ${count(frame.step)}: ${words}`);
+  setText(page.captions[0], `Step ${count(frame.step)}: ${keptWords(labels)}`);
+  if (page.partnerData) paintPartner(page, frame.step);
 }
+
+/** What the other network said of the image, at its newest step up to this one. */
+function paintPartner(page, step) {
+  const { frames, image, source } = page.partnerData;
+  const frame = frames.findLast((one) => one.step <= step);
+  const labels = partnerLabels(frames, frame).toSorted((a, b) => a.kept - b.kept);
+  stage(page.partner, page.picture, image, labels, null);
+  const who = source === "probe_student" ? "The student" : "The teacher";
+  const told = frame ? `step ${count(frame.step)}: ${keptWords(labels)}` : "nothing recorded yet";
+  setText(page.captions[2], `${who}, ${told}`);
+}
+
+/** Those of the class in view; things that were ever kept, if any was and not all are asked for. */
+function partnerLabels(frames, frame) {
+  const cls = address.getNumber("cls");
+  const all = frames.flatMap(({ labels }) => labels);
+  const kept = new Set(all.filter((one) => one.kept).map(({ track }) => track));
+  const every = address.get("of") === "all" || kept.size === 0;
+  return (frame?.labels ?? []).filter(
+    (one) => (every || kept.has(one.track)) && (cls === null || one.label === cls),
+  );
+}
+
+const keptWords = (labels) =>
+  `${plural(labels.filter((one) => one.kept).length, "kept label")} of ${count(labels.length)}`;
 
 function stage(canvas, picture, image, marks, seen) {
   const aspect = canvas.clientWidth / Math.max(1, canvas.clientHeight);

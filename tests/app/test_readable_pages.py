@@ -95,3 +95,20 @@ def test_labels_are_narrowed_by_size_and_by_the_class_they_had(page: Page) -> No
     expect(page).to_have_url(re.compile("was=1"))
     page.get_by_role("button", name="Clear filters").click()
     expect(tally).to_have_text(everything)
+
+
+def test_teacher_and_student_stand_side_by_side(page: Page) -> None:
+    told = page.request.get("/lab/runs/teacher/timeline/1?source=probe_student").json()
+    labels = [one for one in told["frames"][-1]["labels"] if one["kept"]]
+
+    page.goto("/timeline?run=teacher&source=probe_teacher&image=1")
+
+    caption = page.locator("figure", has=page.locator("#timeline-partner")).locator("figcaption")
+    step = told["frames"][-1]["step"]
+    expect(caption).to_have_text(re.compile(f"The student, step {step}: {len(labels)} kept labels? of "))
+    expect(page.locator("#timeline-partner")).to_be_visible()
+
+    page.goto("/timeline?run=teacher&source=pseudo&image=2")
+
+    expect(page.locator("#timeline-truth")).to_be_visible()
+    expect(page.locator("#timeline-partner")).to_be_hidden()
