@@ -18,7 +18,7 @@ class StepWindow:
 
 
 def choose_window(steps: IntArray, step: int | None, span: int) -> StepWindow | None:
-    """The window that ends at the recorded step at or before `step`.
+    """The window that ends at the recorded step at or before `step`, and begins where labels do.
 
     Args:
         steps: (S,) recorded steps, ascending.
@@ -32,5 +32,5 @@ def choose_window(steps: IntArray, step: int | None, span: int) -> StepWindow | 
         return None
     index = len(steps) - 1 if step is None else int(np.searchsorted(steps, step, side="right")) - 1
     last = int(steps[max(0, index)])
-    first = int(steps[0]) if span == 0 else last - span + 1
-    return StepWindow(first, last)
+    first = int(steps[0])
+    return StepWindow(first if span == 0 else max(first, last - span + 1), last)

@@ -105,7 +105,9 @@ def test_teacher_and_student_stand_side_by_side(page: Page) -> None:
 
     caption = page.locator("figure", has=page.locator("#timeline-partner")).locator("figcaption")
     step = told["frames"][-1]["step"]
-    expect(caption).to_have_text(re.compile(f"The student, step {step}: {len(labels)} kept labels? of "))
+    expect(caption).to_have_text(
+        re.compile(f"The student, step {step}: {len(labels)} kept labels? of ")
+    )
     expect(page.locator("#timeline-partner")).to_be_visible()
 
     page.goto("/timeline?run=teacher&source=pseudo&image=2")

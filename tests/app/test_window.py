@@ -35,6 +35,11 @@ def test_a_span_of_zero_is_everything_so_far() -> None:
     assert choose_window(STEPS, 20, 0) == StepWindow(10, 20)
 
 
+def test_a_window_begins_no_earlier_than_what_was_recorded() -> None:
+    """A fork that began at step 10 has nothing to say of steps 0 to 9."""
+    assert choose_window(STEPS, 30, 100) == StepWindow(10, 30)
+
+
 @given(
     st.lists(st.integers(0, 10**6), min_size=1, unique=True),
     st.integers(-5, 10**6) | st.none(),
