@@ -195,9 +195,14 @@ def _say_pairs(title: str, pairs: dict[str, Any]) -> None:
 
 
 def _files(store: Store, run_id: str) -> dict[str, str | Path]:
-    directory = store.run_directory(run_id)
+    """Those that are there: other code writes no log, and checkpoints may have stayed elsewhere."""
+    files: dict[str, str | Path] = {"store": store.name}
+    log = store.run_directory(run_id) / "log.txt"
+    if log.is_file():
+        files["log"] = log
     saved = checkpoints(store, run_id)
-    files: dict[str, str | Path] = {"store": store.name, "log": directory / "log.txt"}
     if saved:
-        files["newest checkpoint"] = Path(saved[-1].path)
+        there = [one.path for one in saved if one.exists]
+        gone = f"none is here; that of step {saved[-1].step} was the newest"
+        files["newest checkpoint"] = there[-1] if there else gone
     return files

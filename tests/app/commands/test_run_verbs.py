@@ -12,6 +12,7 @@ import pytest
 
 from app.cli import main
 from lab.analysis.watch import Watch
+from lab.store.queries import checkpoints
 from lab.store.recorder import StoreRecorder
 from lab.store.store import Store
 from tests.app.commands.conftest import labels_of
@@ -56,7 +57,7 @@ def test_show_says_state_scores_changes_and_files(store: Store, recorded: str, c
     assert "method.class_threshold" in shown
     assert "schedule.max_steps" in shown
     assert "schedule.warmup_steps" not in shown
-    assert "log.txt" in shown
+    assert "log.txt" not in shown, "there is none"
 
 
 def test_show_knows_a_run_by_its_name(store: Store, recorded: str, capsys: Captured):
@@ -66,6 +67,19 @@ def test_show_knows_a_run_by_its_name(store: Store, recorded: str, capsys: Captu
     assert shown["last_summary"]["kept"] == 4
     assert shown["evaluations"][0]["metrics"]["APs"] is None
     assert shown["files"]["newest checkpoint"].endswith("step-00000010.pt")
+
+
+def test_show_lists_the_files_that_are_there(store: Store, recorded: str, capsys: Captured):
+    log = store.run_directory(recorded) / "log.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    for one in checkpoints(store, recorded):
+        one.path.unlink()
+
+    files = answer(capsys, store, "show", recorded)["files"]
+
+    assert files["log"] == str(log)
+    assert files["newest checkpoint"] == "none is here; that of step 10 was the newest"
 
 
 def test_errors_counts_kept_and_all_labels(store: Store, recorded: str, capsys: Captured):
