@@ -178,7 +178,11 @@ BARS_LAYOUT = {
 CELLS_LAYOUT = {
     "margin": {"t": 10, "b": 90, "l": 110},
     "xaxis": {"title": {"text": "lies on"}, "type": "category", "tickangle": -45},
-    "yaxis": {"title": {"text": "kept as"}, "type": "category", "autorange": "reversed"},
+    "yaxis": {
+        "title": {"text": "kept as", "standoff": 12},
+        "type": "category",
+        "autorange": "reversed",
+    },
 }
 
 
