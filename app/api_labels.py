@@ -14,6 +14,7 @@ from pydantic import Field
 from app.answers import answer
 from app.label_entries import image_entry, label_entries, truth_entry
 from app.label_pages import page_of_labels
+from app.probe_pairs import probe_pair
 from app.questions import ImageId, Question, Span, Whole
 from app.selections import Selection, find_selection
 from app.window import StepWindow, choose_window
@@ -60,6 +61,12 @@ class LabelQuestion(Question):
     pg: Annotated[int, Field(ge=1, le=LAST_PAGE)] = 1
 
 
+class ProbeQuestion(Question):
+    """Query parameters of teacher beside student: the step, or near which."""
+
+    it: Whole
+
+
 class ImageQuestion(Question):
     """Query parameters of one image: the step, and whose labels of it."""
 
@@ -88,6 +95,17 @@ def router(root: Path) -> APIRouter:
             return answer(
                 request, whole_image(store, run_id, image_id, question.it, question.source)
             )
+
+    @routes.get("/runs/{key}/images/{image_id}/probes")
+    def probes(
+        request: Request,
+        key: str,
+        image_id: ImageId,
+        question: Annotated[ProbeQuestion, Query()],
+    ) -> Response:
+        with Store.open(root, read_only=True) as store:
+            run_id = get_run(store, key).run_id
+            return answer(request, probe_pair(store, run_id, image_id, question.it))
 
     return routes
 

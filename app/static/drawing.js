@@ -79,6 +79,12 @@ export function drawView(canvas, picture, image, view, marks, seen = null) {
   context.restore();
 }
 
+/** The whole image in the middle of the canvas. */
+export function drawWhole(canvas, picture, image, marks, seen = null) {
+  const aspect = canvas.clientWidth / Math.max(1, canvas.clientHeight);
+  drawView(canvas, picture, image, wholeImage(image, aspect), marks, seen);
+}
+
 const SHADE = "rgba(8, 11, 16, 0.6)";
 
 function dimOutside(context, box, image) {
@@ -100,7 +106,8 @@ function drawFrame(context, box, scale) {
 }
 
 /**
- * mark: {mask, box, kind, kept, faint?, strong?, truth?}. Kept is solid and filled, dropped dashed.
+ * mark: {mask, box, kind, kept, faint?, strong?, truth?, bare?}. Kept is solid and filled (not
+ * when it is bare), dropped dashed.
  * A dark line under the coloured one keeps it readable on any picture.
  */
 export function drawMark(context, mark, scale) {
@@ -109,7 +116,7 @@ export function drawMark(context, mark, scale) {
   const line = (mark.strong ? 3 : mark.faint ? 1.5 : 2) / scale;
   context.save();
   context.globalAlpha = mark.faint ? 0.85 : 1;
-  if (mark.kept || mark.truth || mark.strong)
+  if (!mark.bare && (mark.kept || mark.truth || mark.strong))
     fillPath(context, path, tint, mark.faint ? 0.16 : mark.strong ? 0.36 : 0.24);
   context.lineJoin = "round";
   context.setLineDash(mark.kept || mark.truth ? [] : [6 / scale, 4 / scale]);

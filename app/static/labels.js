@@ -191,7 +191,7 @@ async function move(page, viewer, delta) {
 }
 
 function close(page) {
-  address.note({ open: null });
+  address.note({ open: null, probe: null });
   page.tiles.find((tile) => tile.dataset.label === String(page.current))?.focus();
 }
 

@@ -1,7 +1,7 @@
 // One image large: all labels of its step on the left, the truth on the right, the list beside.
 
 import * as address from "./address.js";
-import { drawView, loadImage, wholeImage } from "./drawing.js";
+import { drawWhole, loadImage } from "./drawing.js";
 import { fill, h, setText } from "./dom.js";
 import { openDoor, throughDoor } from "./fiftyone.js";
 import { ask, pictureUrl, runPath } from "./http.js";
@@ -9,6 +9,7 @@ import { classText, maskNote, scoreText, SEEN_WORDS, verdict } from "./label_til
 import { kindOf } from "./kinds.js";
 import { className, session } from "./session.js";
 import { count, isNumber, plural, score } from "./text.js";
+import { buildPair } from "./viewer_pair.js";
 
 const LARGE_SIDE = 1600;
 
@@ -31,15 +32,21 @@ export function buildViewer(parent, { onMove, onClose }) {
     seen: h("span", { class: "seen-note", id: "viewer-seen", title: SEEN_WORDS }),
     list: h("div", { class: "entries", role: "listbox", "aria-label": "Labels of this image" }),
     only: h("input", { type: "checkbox" }),
+    stages: h("div", { class: "stages" }),
+    pair: buildPair({
+      onToggle: () => showMode().catch((problem) => setText(parts.error, problem.message)),
+      onChange: () => paint(),
+    }),
   };
   const dialog = h(
     "dialog",
     { class: "viewer", "aria-label": "One image", onclose: onClose },
     body(parts, () => dialog.close()),
   );
-  const shown = { data: null, picture: null, selected: null };
-  const paint = () => paintStages(parts, shown);
-  dialog.addEventListener("keydown", (event) => onKey(event, onMove));
+  const shown = { data: null, picture: null, selected: null, run: null, label: null };
+  const paint = () =>
+    parts.pair.isOn() ? parts.pair.paint(shown.picture, parts.only.checked) : paintStages(parts, shown);
+  dialog.addEventListener("keydown", (event) => parts.pair.key(event) || onKey(event, onMove));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   parts.only.addEventListener("change", () => {
     paint();
@@ -54,16 +61,24 @@ export function buildViewer(parent, { onMove, onClose }) {
     parts.list.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });
     paint();
   };
+  /** Labels beside truth, or teacher beside student. */
+  const showMode = async () => {
+    parts.stages.hidden = parts.subtitle.hidden = parts.pair.isOn();
+    const pair = await parts.pair.show(shown.run, shown.label);
+    if (pair === "late") return;
+    const entries = parts.pair.isOn()
+      ? parts.pair.entries(entry)
+      : shown.data.labels.map((one) => entry(one, () => select(one.id)));
+    fill(parts.list, entries);
+    parts.pair.isOn() ? paint() : select(shown.label.id);
+  };
   const open = async (run, label) => {
     if (!dialog.open) dialog.showModal();
     try {
       await load(run, label, shown);
+      Object.assign(shown, { run, label });
       showTexts(parts, shown.data, label);
-      fill(
-        parts.list,
-        shown.data.labels.map((one) => entry(one, () => select(one.id))),
-      );
-      select(label.id);
+      await showMode();
       await showDoor(parts.fiftyone, run, label);
     } catch (problem) {
       setText(parts.error, problem.message);
@@ -84,6 +99,8 @@ function body(parts, close) {
     " ",
     h("kbd", {}, "j"),
     " next label  ",
+    h("kbd", {}, "s"),
+    " student  ",
     h("kbd", {}, "Esc"),
     " close",
   );
@@ -98,6 +115,8 @@ function body(parts, close) {
       parts.past,
       parts.fiftyone,
       parts.error,
+      parts.pair.toggle,
+      parts.pair.tools,
       h("label", { class: "check" }, parts.only, "kept only"),
       keys,
       h(
@@ -109,9 +128,8 @@ function body(parts, close) {
     h(
       "div",
       { class: "viewer-main" },
-      h(
-        "div",
-        { class: "stages" },
+      fill(
+        parts.stages,
         h(
           "figure",
           {},
@@ -120,6 +138,7 @@ function body(parts, close) {
         ),
         h("figure", {}, h("figcaption", {}, parts.truthCaption, parts.judged), parts.truth),
       ),
+      parts.pair.node,
       parts.list,
     ),
   );
@@ -177,13 +196,8 @@ function paintStages(parts, { data, picture, selected }) {
     truth: true,
     strong: one.id === matched && matched >= 0,
   }));
-  stage(parts.teacher, picture, data.image, marks, data.seen && { box: data.seen, dim: true });
-  stage(parts.truth, picture, data.image, truth, data.seen && { box: data.seen });
-}
-
-function stage(canvas, picture, image, marks, seen) {
-  const aspect = canvas.clientWidth / Math.max(1, canvas.clientHeight);
-  drawView(canvas, picture, image, wholeImage(image, aspect), marks, seen);
+  drawWhole(parts.teacher, picture, data.image, marks, data.seen && { box: data.seen, dim: true });
+  drawWhole(parts.truth, picture, data.image, truth, data.seen && { box: data.seen });
 }
 
 function entry(label, onPick) {
