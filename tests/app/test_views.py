@@ -119,7 +119,8 @@ def test_the_edge_of_the_view_is_drawn_and_explained(page: Page, cropped: str) -
     expect(page.locator("#viewer-seen")).to_have_text(
         "It saw only what lies inside the thin dashed frame."
     )
-    expect(page.locator("figcaption").last).to_contain_text("Drawn whole, judged inside the frame.")
+    truth = page.locator("figure", has=page.locator("#viewer-truth"))
+    expect(truth).to_contain_text("Drawn whole, judged inside the frame.")
 
 
 @pytest.mark.browser
