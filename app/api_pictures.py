@@ -10,6 +10,7 @@ from pydantic import Field
 
 from app.pictures import MAX_SIDE, PictureError, Pictures
 from app.questions import ImageId, Question
+from lab.store.image_queries import Split
 from lab.store.queries import get_run, image_record
 from lab.store.store import Store
 
@@ -20,6 +21,8 @@ class PictureQuestion(Question):
     """Query parameters of a picture: its longest side in pixels, at most."""
 
     side: Annotated[int, Field(ge=16, le=MAX_SIDE)] = 640
+    split: Split | None = None
+    """Of which images, where both splits use the same ids; None = training images come first."""
 
 
 def router(root: Path) -> APIRouter:
@@ -35,7 +38,8 @@ def router(root: Path) -> APIRouter:
         question: Annotated[PictureQuestion, Query()],
     ) -> Response:
         with Store.open(root, read_only=True) as store:
-            record = image_record(store, get_run(store, key).run_id, image_id)
+            run_id = get_run(store, key).run_id
+            record = image_record(store, run_id, image_id, question.split)
         try:
             made = pictures.picture(record.path, question.side)
         except PictureError as error:

@@ -22,6 +22,7 @@ from app import (
     api_labels,
     api_launch,
     api_pictures,
+    api_run_data,
     api_runs,
     api_sizes,
     api_timeline,
@@ -60,6 +61,7 @@ def build_routes(root: Path) -> FastAPI:
     app.include_router(api_compare.router(root))
     app.include_router(api_clip.router(root))
     app.include_router(api_data.router(root))
+    app.include_router(api_run_data.router(root))
     app.include_router(api_errors.router(root))
     app.include_router(api_fiftyone.router(root))
     app.include_router(api_labels.router(root))

@@ -1,4 +1,4 @@
-"""Data: images, splits and classes of the datasets, and what CLIP recognises in them."""
+"""Data: what a run's datasets hold, what is wrong with them, and what CLIP makes of them."""
 
 from app.parts import frame
 
@@ -6,5 +6,5 @@ TITLE = "Data"
 
 
 def build() -> None:
-    """The page is drawn by static/data.js from /lab/datasets and /lab/clip-reports."""
+    """Drawn by static/data.js from /lab/runs/{run}/data, /lab/datasets and /lab/clip-reports."""
     frame("data")

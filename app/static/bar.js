@@ -14,11 +14,11 @@ const PAGES = [
   { path: "/what-if", name: "What-if", title: "What other thresholds would keep" },
   { path: "/compare", name: "Compare", title: "Up to four runs side by side" },
   { path: "/launch", name: "Launch", title: "A new run from a form, and the queue" },
-  { path: "/data", name: "Data", title: "What CLIP recognises in a dataset" },
+  { path: "/data", name: "Data", title: "What a run learns from, and what is hidden from it" },
 ];
 
 /** Pages that are about no single run. */
-const WITHOUT_RUN = ["Runs", "Compare", "Launch", "Data"];
+const WITHOUT_RUN = ["Runs", "Compare", "Launch"];
 
 /** Pages about a window of steps, and about labels of one class or all. */
 const OF_STEPS = ["Labels", "Errors", "What-if"];

@@ -1,19 +1,75 @@
-// Data: what there is to say about datasets apart from runs on them.
+// Data: what the run in view learns from, then all data of the store, and what CLIP makes of them.
 
 import { clipReports } from "./clip_report.js";
+import { checkCard } from "./data_check.js";
+import { classCard } from "./data_classes.js";
+import { exampleCard } from "./data_images.js";
+import { partCards } from "./data_parts.js";
 import { datasets } from "./datasets.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
+import { ask, runPath } from "./http.js";
+import { missingRun, notice } from "./notices.js";
+import { listen, session } from "./session.js";
 
 export function mount(element) {
-  const head = h(
+  const page = { sets: h("div", { class: "rows", id: "run-data" }), rest: restOfPage(), asked: 0, shown: null };
+  const intro =
+    "What the run in view learns from, what is hidden from it, and what it is measured by. A class that is rare where it is labelled is one that thresholds starve.";
+  const head = h("div", { class: "page-head" }, h("h1", {}, "Data"), h("p", { class: "hint" }, intro));
+  element.append(h("div", { class: "page", id: "data-page" }, head, page.sets, page.rest));
+  listen((reason) => {
+    if (reason === "run" || signature() !== page.shown) update(page);
+  });
+}
+
+/** What was counted is shown until another run is, or this one gets its datasets. */
+const signature = () =>
+  session.run && [session.run.run_id, session.run.train_dataset_id, session.run.val_dataset_id].join();
+
+async function update(page) {
+  const turn = ++page.asked;
+  page.shown = signature();
+  const missing = missingRun();
+  if (missing) return show(page, [missing], session.overview !== null || session.error !== null);
+  const { run_id } = session.run;
+  if (page.rest.hidden) fill(page.sets, h("p", { class: "hint loading" }, "Counting…"));
+  try {
+    const told = await ask(runPath(run_id, "/data"));
+    if (turn === page.asked) show(page, sections(run_id, told), true);
+  } catch (problem) {
+    if (turn === page.asked) show(page, [notice("These datasets cannot be shown", [problem.message])], true);
+  }
+  return undefined;
+}
+
+/** What is below appears when its place is known: nothing moves under the reader's eyes. */
+function show(page, content, isKnown) {
+  fill(page.sets, content);
+  page.rest.hidden = !isKnown;
+}
+
+function sections(run, told) {
+  if (told.parts.length === 0) return [notAttached(), checkCard(run, told)];
+  return [
+    partCards(told.parts),
+    h("div", { class: "charts" }, classCard(told), checkCard(run, told)),
+    exampleCard(run, told),
+  ];
+}
+
+const notAttached = () =>
+  notice("No dataset yet", [
+    session.run.done > 0 || session.run.finished
+      ? "This run recorded no dataset: its labels are not compared with any truth."
+      : "The run notes its images when it begins to train; they appear here by themselves.",
+  ]);
+
+function restOfPage() {
+  return h(
     "div",
-    { class: "page-head" },
-    h("h1", {}, "Data"),
-    h("p", { class: "hint" }, "What runs learn from and are judged on: images, splits and classes."),
-  );
-  const clip = h(
-    "div",
-    { class: "page-head" },
+    { class: "rows", hidden: true },
+    h("h2", {}, "All data of this store"),
+    datasets(),
     h("h2", {}, "What CLIP recognises"),
     h(
       "p",
@@ -21,6 +77,6 @@ export function mount(element) {
       "Before CLIP corrects classes: how often is it right about objects whose class is known? " +
         "Where it is wrong here, it will teach the student the wrong class.",
     ),
+    clipReports(),
   );
-  element.append(h("div", { class: "page" }, head, datasets(), clip, clipReports()));
 }

@@ -41,5 +41,6 @@ function sentence(body, response) {
 }
 
 export const runPath = (run, rest = "") => `runs/${encodeURIComponent(run)}${rest}`;
-export const pictureUrl = (run, image, side) =>
-  `/lab/${runPath(run, `/pictures/${image}?side=${side}`)}`;
+/** `split`: "train" or "val", where it matters that both may use the same ids. */
+export const pictureUrl = (run, image, side, split = null) =>
+  `/lab/${runPath(run, `/pictures/${image}?side=${side}${split ? `&split=${split}` : ""}`)}`;

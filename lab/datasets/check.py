@@ -61,8 +61,7 @@ def check_coco(json_path: Path, images_dir: Path, max_decoded: int = 2_000) -> R
     try:
         file = open_coco(json_path)
     except DatasetError as error:
-        problem = str(error).removeprefix(f"{json_path}: ")
-        return Report((Issue("error", "unreadable-file", str(json_path), problem, 1),))
+        return _unreadable(json_path, error)
     findings = [
         *_category_findings(file),
         *image_findings(file, images_dir, max_decoded),
@@ -75,6 +74,22 @@ def check_coco(json_path: Path, images_dir: Path, max_decoded: int = 2_000) -> R
         num_crowds=sum(bool(entry.get("iscrowd")) for entry in file.annotations),
         num_categories=len(file.categories),
     )
+
+
+def check_unannotated(json_path: Path, images_dir: Path, max_decoded: int = 2_000) -> Report:
+    """The same for a json whose images alone are used, `dataset.unlabeled_json`."""
+    try:
+        file = open_coco(json_path, images_only=True)
+    except DatasetError as error:
+        return _unreadable(json_path, error)
+    found = image_findings(file, images_dir, max_decoded)
+    issues = _grouped([one for one in found if one.code != "images-without-annotations"])
+    return Report(issues, num_images=len(file.images))
+
+
+def _unreadable(json_path: Path, error: DatasetError) -> Report:
+    problem = str(error).removeprefix(f"{json_path}: ")
+    return Report((Issue("error", "unreadable-file", str(json_path), problem, 1),))
 
 
 def _grouped(findings: list[Finding]) -> tuple[Issue, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from lab.datasets.records import Annotation, ImageRecord, Rle
 from lab.store import tables
@@ -16,18 +17,25 @@ from lab.store.runs import run_number
 from lab.store.store import Store
 
 Split = Literal["train", "val"]
+TruthByImage = Mapping[int, Sequence[Annotation]]
 
 
-def image_record(store: Store, run_id: str, image_id: int) -> ImageRecord:
+def image_record(
+    store: Store, run_id: str, image_id: int, split: Split | None = None
+) -> ImageRecord:
     """An image of the run with its truth: of the training images, else of the validation images.
 
+    Args:
+        split: which of the two alone; both may use the same ids.
+
     Raises:
-        StoreError: neither dataset has it.
+        StoreError: there is no such image.
     """
     with store.reading() as connection:
-        for dataset_id in _dataset_ids(connection, run_id).values():
-            wanted = tables.images.c.image_id == image_id
-            found = _images(connection, store.root, dataset_id, wanted)
+        for name, dataset_id in dataset_ids(connection, run_id).items():
+            if split not in (None, name):
+                continue
+            found = read_images(connection, store.root, dataset_id, [image_id])
             if found:
                 return found[0]
     raise StoreError(f"run {run_id}: image {image_id} is in none of its datasets")
@@ -36,8 +44,8 @@ def image_record(store: Store, run_id: str, image_id: int) -> ImageRecord:
 def images_of(store: Store, run_id: str, split: Split) -> list[ImageRecord]:
     """The images of a split with their truth, in the order of the dataset; none when unattached."""
     with store.reading() as connection:
-        dataset_id = _dataset_ids(connection, run_id)[split]
-        return _images(connection, store.root, dataset_id)
+        dataset_id = dataset_ids(connection, run_id)[split]
+        return read_images(connection, store.root, dataset_id)
 
 
 def events(store: Store, run_id: str, since_id: int = 0) -> list[EventRow]:
@@ -113,7 +121,8 @@ def _run_size(connection: Connection, store: Store, run: int, run_id: str, name:
     )
 
 
-def _dataset_ids(connection: Connection, run_id: str) -> dict[Split, int | None]:
+def dataset_ids(connection: Connection, run_id: str) -> dict[Split, int | None]:
+    """The datasets of a run; None = none is attached."""
     run = run_number(connection, run_id)
     table = tables.runs.c
     train, val = connection.execute(
@@ -122,34 +131,38 @@ def _dataset_ids(connection: Connection, run_id: str) -> dict[Split, int | None]
     return {"train": train, "val": val}
 
 
-def _images(
-    connection: Connection, root: Path, dataset_id: int | None, *conditions: ColumnElement[bool]
+def read_images(
+    connection: Connection,
+    root: Path,
+    dataset_id: int | None,
+    image_ids: Collection[int] | None = None,
+    truth: TruthByImage | None = None,
 ) -> list[ImageRecord]:
+    """Images of a dataset in its order, all of them or some, with `truth` or their whole truth."""
     images = tables.images
-    rows = connection.execute(
-        select(images)
-        .where(images.c.dataset_id == dataset_id, *conditions)
-        .order_by(images.c.position)
-    ).all()
-    wanted = rows[0].image_id if len(rows) == 1 else None
-    truth = _truths_by_image(connection, dataset_id, wanted)
+    query = select(images).where(images.c.dataset_id == dataset_id).order_by(images.c.position)
+    if image_ids is not None:
+        query = query.where(images.c.image_id.in_(image_ids))
+    rows = connection.execute(query).all()
+    if truth is None:
+        truth = _truth_by_image(connection, dataset_id, image_ids)
     return [_image(row, truth.get(row.image_id, ()), root) for row in rows]
 
 
-def _truths_by_image(
-    connection: Connection, dataset_id: int | None, image_id: int | None
-) -> dict[int, list[Annotation]]:
+def _truth_by_image(
+    connection: Connection, dataset_id: int | None, image_ids: Collection[int] | None
+) -> TruthByImage:
     truths = tables.truths
     query = select(truths).where(truths.c.dataset_id == dataset_id).order_by(truths.c.truth)
-    if image_id is not None:
-        query = query.where(truths.c.image_id == image_id)
+    if image_ids is not None:
+        query = query.where(truths.c.image_id.in_(image_ids))
     by_image: dict[int, list[Annotation]] = {}
     for row in connection.execute(query):
         by_image.setdefault(row.image_id, []).append(_truth(row))
     return by_image
 
 
-def _image(row: Row, truth: list[Annotation] | tuple[()], root: Path) -> ImageRecord:
+def _image(row: Row, truth: Sequence[Annotation], root: Path) -> ImageRecord:
     return ImageRecord(
         image_id=row.image_id,
         path=present_path(Path(row.path), root),

@@ -66,8 +66,9 @@ def test_every_page_shows_hard_names_as_text_and_keeps_its_width(
     for name in PAGES:
         key = {"compare": "runs", "launch": "like"}.get(name, "run")
         page.goto(f"/{name}?{key}={run}&span=0&of=all")
-        if name != "data":  # it shows no names of runs
-            expect(page.get_by_text(HOSTILE).first).to_be_attached()
+        expect(page.get_by_text(HOSTILE).first).to_be_attached()
+        if name == "data":
+            expect(page.locator(".data-image").first).to_be_attached()
         assert page.evaluate("window.hacked") is None, name
         assert page.locator('img[src="x"]').count() == 0, name
         over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
