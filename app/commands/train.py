@@ -32,6 +32,7 @@ from lab.config import (
 from lab.datasets.sizes import dataset_size
 from lab.store.estimate import estimate_run
 from lab.store.queries import get_run
+from lab.store.run_state import check_allowed
 from lab.store.runs import finish_run
 from lab.store.store import Store
 
@@ -103,9 +104,12 @@ def resumable(store: Store, key: str) -> str:
 
     Raises:
         ConfigError: other training code recorded it.
+        ActionRefused: it has finished.
     """
     row = get_run(store, key)
     parse_stored_config(row.config, row.run_id)
+    if row.status == "finished":
+        check_allowed(row.run_id, row.status, "resume")
     return row.run_id
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from app.commands.train import foretell, settle
+from app.commands.train import foretell, resumable, settle
 from app.launch import LaunchError, find_fork_point, start_run
 from lab.config import parse_run_config, with_overrides
 from lab.datasets.coco_file import DatasetError
+from lab.store.errors import ActionRefused
 from lab.store.queries import get_run, list_runs
+from lab.store.recorder import StoreRecorder
 from lab.store.store import Store
 
 
@@ -101,6 +103,15 @@ def test_missing_data_is_named_before_a_run_exists(tmp_path: Path):
 
     with pytest.raises(DatasetError, match=r"^dataset\.train_json = nowhere: No such file"):
         foretell(parse_run_config({"dataset": {"source": "coco", **paths}}), tmp_path)
+
+
+def test_a_finished_run_is_not_resumed(store: Store):
+    run_id = start_run(store, parse_run_config({"name": "a"}), command=["test"])
+    with StoreRecorder(store, run_id):
+        pass
+
+    with pytest.raises(ActionRefused, match=f"{run_id} is finished: resume is for runs that are"):
+        resumable(store, "a")
 
 
 @pytest.mark.parametrize(("code", "words"), [(-9, "by SIGKILL"), (1, "with exit code 1")])
