@@ -35,7 +35,11 @@ async function update(page) {
   if (page.rest.hidden) fill(page.sets, h("p", { class: "hint loading" }, "Counting…"));
   try {
     const told = await ask(runPath(run_id, "/data"));
-    if (turn === page.asked) show(page, sections(run_id, told), true);
+    if (turn !== page.asked) return undefined;
+    const content = sections(run_id, told);
+    show(page, content, !page.rest.hidden);
+    await Promise.all(content.map(({ ready }) => ready));
+    page.rest.hidden = false;
   } catch (problem) {
     if (turn === page.asked) show(page, [notice("These datasets cannot be shown", [problem.message])], true);
   }

@@ -41,7 +41,7 @@ export function exampleCard(run, { parts }) {
     state.pager,
   );
   keepDrawn(state, card);
-  load(state);
+  card.ready = load(state); // then its height is known
   return card;
 }
 
