@@ -16,7 +16,6 @@ from app import (
     api_acts,
     api_clip,
     api_compare,
-    api_data,
     api_errors,
     api_fiftyone,
     api_labels,
@@ -60,7 +59,6 @@ def build_routes(root: Path) -> FastAPI:
     app.include_router(api_launch.router(root))
     app.include_router(api_compare.router(root))
     app.include_router(api_clip.router(root))
-    app.include_router(api_data.router(root))
     app.include_router(api_run_data.router(root))
     app.include_router(api_errors.router(root))
     app.include_router(api_fiftyone.router(root))

@@ -6,5 +6,5 @@ TITLE = "Data"
 
 
 def build() -> None:
-    """Drawn by static/data.js from /lab/runs/{run}/data, /lab/datasets and /lab/clip-reports."""
+    """Drawn by static/data.js from /lab/runs/{run}/data and /lab/clip-reports."""
     frame("data")

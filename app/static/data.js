@@ -1,11 +1,10 @@
-// Data: what the run in view learns from, then all data of the store, and what CLIP makes of them.
+// Data: what the run in view learns from, and what CLIP makes of it.
 
 import { clipReports } from "./clip_report.js";
 import { checkCard } from "./data_check.js";
 import { classCard } from "./data_classes.js";
 import { exampleCard } from "./data_images.js";
 import { partCards } from "./data_parts.js";
-import { datasets } from "./datasets.js";
 import { fill, h } from "./dom.js";
 import { ask, runPath } from "./http.js";
 import { missingRun, notice } from "./notices.js";
@@ -72,8 +71,6 @@ function restOfPage() {
   return h(
     "div",
     { class: "rows", hidden: true },
-    h("h2", {}, "All data of this store"),
-    datasets(),
     h("h2", {}, "What CLIP recognises"),
     h(
       "p",

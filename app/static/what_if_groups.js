@@ -4,7 +4,7 @@ import { fill, h, setText } from "./dom.js";
 import { ask, runPath } from "./http.js";
 import { className, session, windowQuestion } from "./session.js";
 import { count, percent, plural } from "./text.js";
-import { ruleQuestion, same } from "./what_if_rules.js";
+import { bothRules, same } from "./what_if_rules.js";
 
 const MOST_CLASSES = 80;
 const SIZES = {
@@ -34,10 +34,7 @@ export function buildGroups() {
   const refresh = async (view) => {
     const question = {
       ...windowQuestion(),
-      x: view.axes.x.name,
-      y: view.axes.y.name,
-      ...ruleQuestion("from", view.now),
-      ...ruleQuestion("to", view.then),
+      ...bothRules(view),
     };
     const mine = JSON.stringify([session.run.run_id, question]);
     if (asked === mine) return;

@@ -7,7 +7,7 @@ import { ask, runPath } from "./http.js";
 import { drawTiles, labelTile } from "./label_tile.js";
 import { session, windowQuestion } from "./session.js";
 import { plural } from "./text.js";
-import { isCoupled, ruleQuestion, same } from "./what_if_rules.js";
+import { bothRules, isCoupled, same } from "./what_if_rules.js";
 
 export function buildMoving() {
   const sides = {
@@ -19,10 +19,7 @@ export function buildMoving() {
   const refresh = async (view) => {
     const question = {
       ...windowQuestion(),
-      x: view.axes.x.name,
-      y: view.axes.y.name,
-      ...ruleQuestion("from", view.now),
-      ...ruleQuestion("to", view.then),
+      ...bothRules(view),
     };
     const mine = JSON.stringify([session.run.run_id, question]);
     if (asked === mine) return;

@@ -57,8 +57,16 @@ export const parameters = ({ x, y }) => ({
   coupledIndex: "cp",
 });
 
-/** The part of a question to /moving that says one of its two rules: "from" or "to". */
-export function ruleQuestion(prefix, rule) {
+/** The part of a question that says from which rule to which, on which scores. */
+export const bothRules = ({ axes, now, then }) => ({
+  x: axes.x.name,
+  y: axes.y.name,
+  ...ruleQuestion("from", now),
+  ...ruleQuestion("to", then),
+});
+
+/** One of the two: "from" or "to". */
+function ruleQuestion(prefix, rule) {
   const at = (name) => (rule[name] / 100).toFixed(2);
   if (isCoupled(rule)) return { [`${prefix}_coupled`]: at("coupledIndex") };
   return { [`${prefix}_x`]: at("xIndex"), [`${prefix}_y`]: at("yIndex") };

@@ -1,6 +1,5 @@
 """Every question that can be asked of a store. Each is a function of the store; none writes."""
 
-from lab.store.dataset_queries import DatasetFacts, DatasetRow, dataset_facts, list_datasets
 from lab.store.event_queries import events_by_run
 from lab.store.image_queries import (
     checkpoints,
@@ -52,8 +51,6 @@ __all__ = [
     "LABEL_COLUMNS",
     "SORT_COLUMNS",
     "CheckpointRow",
-    "DatasetFacts",
-    "DatasetRow",
     "EvaluationRow",
     "EventRow",
     "ImagePast",
@@ -68,7 +65,6 @@ __all__ = [
     "StepSummary",
     "StoreSizes",
     "checkpoints",
-    "dataset_facts",
     "evaluations",
     "events",
     "events_by_run",
@@ -83,7 +79,6 @@ __all__ = [
     "label_steps",
     "last_summaries",
     "latest_scalars",
-    "list_datasets",
     "list_runs",
     "newest_columns",
     "newest_places",
