@@ -71,6 +71,15 @@ class TrainingImages:
         others = (*rest.images, *data.extra_unlabeled.images)
         return cls(labeled, rest.with_images([one.without_annotations() for one in others]))
 
+    def probes(self, count: int) -> Dataset:
+        """The images that are predicted again and again: unlabelled ones where there are any.
+
+        Never validation images: an id of theirs may be that of a training image, by whose truth the
+        label would be judged.
+        """
+        pool = self.unlabeled if self.unlabeled.images else self.labeled
+        return pool.with_images(pool.images[:count])
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -138,10 +147,7 @@ class Parts:
 
     @cached_property
     def _probe_loader(self) -> EvalLoader:
-        pool = self.images.unlabeled if self.images.unlabeled.images else self.data.val
-        if isinstance(self.config.method, BoxMethodConfig):
-            pool = self.images.labeled
-        return self._eval_loader(pool.with_images(pool.images[: self.config.record.probe_images]))
+        return self._eval_loader(self.images.probes(self.config.record.probe_images))
 
     def _eval_loader(self, dataset: Dataset) -> EvalLoader:
         schedule = self.config.schedule

@@ -17,12 +17,14 @@ from tests.factories import painted_dataset
 METHODS = (("supervised", "unused"), ("pl_dc", "hidden"), ("boxinst", "unused"))
 
 
-def config_of(method: str, train: str, unlabeled: str | None = None) -> RunConfig:
+def config_of(
+    method: str, train: str, unlabeled: str | None = None, labeled_fraction: float = 0.4
+) -> RunConfig:
     named = {"train_json": "t.json", "train_images": train, "val_json": "v.json"}
     extra = {"unlabeled_json": "u.json", "unlabeled_images": unlabeled} if unlabeled else {}
     dataset = {"source": "coco", "val_images": "val", **named, **extra}
     method_tree = {"name": method} | ({"burn_in_steps": 0} if method == "pl_dc" else {})
-    split = {"labeled_fraction": 0.4, "seed": 3}
+    split = {"labeled_fraction": labeled_fraction, "seed": 3}
     return parse_run_config({"dataset": dataset, "split": split, "method": method_tree})
 
 
@@ -80,3 +82,13 @@ def test_a_dataset_without_images_has_one_part(tmp_path: Path) -> None:
     (part,) = training_parts(config_of("pl_dc", "t"), train.with_images(()))
 
     assert part.dataset.images == ()
+
+
+@pytest.mark.parametrize(("fraction", "wanted"), [(0.4, "unlabeled"), (1.0, "labeled")])
+def test_probe_images_are_training_images(fraction: float, wanted: str, tmp_path: Path) -> None:
+    train, _ = pictures(tmp_path)
+    config = config_of("supervised", "t", labeled_fraction=fraction)
+
+    made = TrainingImages.of(config, LoadedData(train, train, train.with_images(())))
+
+    assert ids(made.probes(4)) == ids(getattr(made, wanted))[:4]
