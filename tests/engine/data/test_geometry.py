@@ -28,6 +28,9 @@ from lab.config import ViewConfig
 
 IDENTITY = ViewGeometry(4, 6, False, 1.0, 1.0, 0, 0, 4, 6)
 
+ROUNDING = 1e-4
+"""Image pixels: boxes are float32."""
+
 
 @st.composite
 def geometries(draw: st.DrawFn) -> ViewGeometry:
@@ -45,11 +48,11 @@ def random_masks(count: int, height: int, width: int, seed: int = 0) -> np.ndarr
     return np.random.default_rng(seed).random((count, height, width)) < 0.5
 
 
-def box_mask(geometry: ViewGeometry) -> np.ndarray:
-    """Pixels of the image whose centre the view shows; on its edge, the view's own first line."""
+def box_mask(geometry: ViewGeometry, margin: float = 0.0) -> np.ndarray:
+    """Pixels of the image whose centre the view shows, and lies so far inside its edge."""
     x1, y1, x2, y2 = visible_box(replace(geometry, flipped=False))
     y, x = np.mgrid[: geometry.image_height, : geometry.image_width] + 0.5
-    shown = (x >= x1) & (x < x2) & (y >= y1) & (y < y2)
+    shown = (x >= x1 + margin) & (x < x2 - margin) & (y >= y1 + margin) & (y < y2 - margin)
     return shown[:, ::-1] if geometry.flipped else shown
 
 
@@ -89,7 +92,22 @@ def test_an_enlarged_mask_comes_back_exactly_where_the_view_shows_it(geometry, c
 
     assert back.shape == masks.shape
     if min(geometry.scale_y, geometry.scale_x) >= 1:
-        assert np.array_equal(back, masks & box_mask(geometry))
+        # A centre on the edge, as 14.5 * 60/58 = 15, falls to the side that rounding says.
+        inside, outside = box_mask(geometry, ROUNDING), ~box_mask(geometry, -ROUNDING)
+        assert np.array_equal(back & inside, masks & inside)
+        assert not (back & outside).any()
+        assert not (back & ~masks).any()
+
+
+def test_a_centre_on_the_edge_of_a_view_is_its_first_line():
+    geometry = ViewGeometry(62, 58, False, 64 / 62, 60 / 58, 18, 15, 32, 32)
+    mask = np.ones((1, 62, 58), bool)
+
+    (back,) = masks_to_image(masks_to_view(mask, geometry), geometry)
+
+    # 14.5 * 60/58 = 15, the offset; 44.5 * 60/58 = 46.03, below 15 + 32. 17.5 * 64/62 = 18.06.
+    assert np.flatnonzero(back.any(axis=0)).tolist() == [*range(14, 45)]
+    assert np.flatnonzero(back.any(axis=1)).tolist() == [*range(17, 48)]
 
 
 @given(geometries(), st.integers(0, 4))
