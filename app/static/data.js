@@ -55,7 +55,7 @@ function sections(run, told) {
   if (told.parts.length === 0) return [notAttached(), checkCard(run, told)];
   return [
     partCards(told.parts),
-    h("div", { class: "charts" }, classCard(told), checkCard(run, told)),
+    h("div", { class: "charts loose" }, classCard(told), checkCard(run, told)),
     exampleCard(run, told),
   ];
 }

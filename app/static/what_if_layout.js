@@ -137,8 +137,8 @@ function layout(page, canvas, reset) {
         h("section", { class: "card" }, h("h2", {}, "What the kept ones are"), page.stacks.node),
       ),
     ),
-    page.moving.node,
     page.groups.node,
+    page.moving.node,
   );
 }
 
