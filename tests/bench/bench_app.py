@@ -51,6 +51,9 @@ QUESTIONS = {
     "what enters and leaves, all steps": (
         "/lab/runs/last/moving?span=0&from_x=.7&from_y=.8&to_x=.7&to_y=.6"
     ),
+    "what-if by size and class, all steps": (
+        "/lab/runs/last/groups?span=0&from_x=0.7&from_y=0.8&to_x=0.5&to_y=0.8"
+    ),
     "errors of 100 steps": "/lab/runs/last/errors?span=100",
     "errors of all steps": "/lab/runs/last/errors?span=0&of=all",
     "errors over the whole run": "/lab/runs/last/errors/history?of=all",

@@ -58,6 +58,7 @@ MORE_QUESTIONS = {
     "compare: a curve of each": "/lab/compare/curves?runs=last&runs=boxes",
     "compare: images of both": "/lab/compare/images?runs=last&runs=boxes",
     "what may be done with a run": "/lab/runs/last/acts",
+    "what a run's datasets hold": "/lab/runs/last/data",
     "launch": "/lab/launch",
     "the queue": "/lab/queue",
 }
