@@ -4,13 +4,17 @@ import { colour } from "./kinds.js";
 
 let loading = null;
 
-/** plotly.js, from our own server, once. */
+/** plotly.js, from our own server, once; tried again at the next drawing if it did not come. */
 function plotly() {
   loading ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = "/lab/plotly.min.js";
     script.onload = () => resolve(globalThis.Plotly);
-    script.onerror = () => reject(new Error("plotly.min.js could not be loaded"));
+    script.onerror = () => {
+      loading = null;
+      script.remove();
+      reject(new Error("plotly.min.js could not be loaded"));
+    };
     document.head.append(script);
   });
   return loading;
