@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lab.analysis.groups import size_groups
 from lab.analysis.recognition import SIZES
 from lab.datasets.records import Dataset
 
@@ -51,7 +52,7 @@ def summarize(dataset: Dataset) -> DatasetSummary:
     per_image = [sum(not one.is_crowd for one in image.annotations) for image in dataset.images]
     annotations = [one for image in dataset.images for one in image.annotations]
     areas = np.array([one.area for one in annotations if not one.is_crowd])
-    small, medium, large = (int(((areas >= low) & (areas < high)).sum()) for _, low, high in SIZES)
+    small, medium, large = np.bincount(size_groups(areas), minlength=len(SIZES)).tolist()
     return DatasetSummary(
         images=len(dataset.images),
         empty_images=per_image.count(0),

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lab.analysis.recognition import SIZES
+from lab.analysis.what_if import JUDGED
 from lab.datasets.records import BoolArray, ErrorKind, FloatArray, IntArray
-
-UNJUDGED = (ErrorKind.UNKNOWN, ErrorKind.IGNORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,11 @@ def count_groups(groups: IntArray, kinds: IntArray, chosen: BoolArray, num: int)
         chosen: (N,) which labels count.
         num: G, how many groups there are.
     """
-    judged = chosen & ~np.isin(kinds, UNJUDGED)
+    judged = chosen & np.isin(kinds, JUDGED)
     right = chosen & (kinds == ErrorKind.COR)
     return GroupCounts(*(np.bincount(groups[of], minlength=num) for of in (chosen, judged, right)))
 
 
 def size_groups(areas: FloatArray) -> IntArray:
-    """(N,) mask pixels -> (N,) place in SIZES: 0 = small, 1 = medium, 2 = large."""
+    """(N,) pixels of masks or objects -> (N,) place in SIZES: 0 = small, 1 = medium, 2 = large."""
     return np.digitize(areas, [below for _, _, below in SIZES[:-1]])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from lab.store.run_state import STALE_AFTER
+
 SAME_START = 2.0
 """Start times of one process may differ by this much, seconds."""
 
@@ -79,6 +81,12 @@ def sight(process: ProcessIdentity) -> bool | None:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def is_going(process: ProcessIdentity, heartbeat: float, now: float) -> bool:
+    """Whether a process lives; one that cannot be seen, by its last heartbeat (Unix seconds)."""
+    seen = sight(process)
+    return seen if seen is not None else abs(now - heartbeat) < STALE_AFTER
 
 
 def _namespace() -> str:

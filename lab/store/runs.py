@@ -19,9 +19,9 @@ from lab.datasets.records import Category, Dataset, LabelSource
 from lab.store.dataset_rows import register_dataset
 from lab.store.errors import RunNotFound, StoreError
 from lab.store.jsonable import jsonable
-from lab.store.processes import ProcessIdentity, sight, this_process
+from lab.store.processes import ProcessIdentity, is_going, this_process
 from lab.store.provenance import commit_of, package_versions
-from lab.store.run_state import STALE_AFTER, FinalStatus
+from lab.store.run_state import FinalStatus
 from lab.store.store import Store
 from lab.store.tables import (
     asks,
@@ -355,11 +355,8 @@ def _owner(connection: Connection, run: int) -> ProcessIdentity | None:
 
 def _lives(connection: Connection, run: int, owner: ProcessIdentity) -> bool:
     """Whether the process that records a run still does; one we cannot see by its heartbeat."""
-    seen = sight(owner)
-    if seen is not None:
-        return seen
     heartbeat = connection.scalar(select(pulses.c.heartbeat).where(pulses.c.run == run)) or 0.0
-    return abs(time.time() - heartbeat) < STALE_AFTER
+    return is_going(owner, heartbeat, time.time())
 
 
 def _refuse_if_alive(connection: Connection, run: int, run_id: str) -> None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from lab.store.job_parents import awaits_its_parent
-from lab.store.processes import ProcessIdentity, sight
-from lab.store.run_state import STALE_AFTER
+from lab.store.processes import ProcessIdentity, is_going
 from lab.store.store import Store
 from lab.store.tables import jobs, workers
 
@@ -38,7 +37,7 @@ def register_worker(
     now = time.time()
     with store.writing() as connection:
         for row in _rows(connection):
-            if not _lives(row, now):
+            if not is_going(row.process, row.heartbeat, now):
                 connection.execute(delete(workers).where(workers.c.worker == row.worker))
             elif only_one and row.process.machine == me.machine:
                 return None
@@ -58,7 +57,7 @@ def living_workers(store: Store) -> list[WorkerRow]:
     """All workers that live; those of other machines are known by their heartbeat alone."""
     now = time.time()
     with store.reading() as connection:
-        return [row for row in _rows(connection) if _lives(row, now)]
+        return [row for row in _rows(connection) if is_going(row.process, row.heartbeat, now)]
 
 
 def worker_beats(store: Store, worker: int) -> None:
@@ -96,8 +95,3 @@ def _rows(connection: Connection) -> list[WorkerRow]:
         )
         for row in connection.execute(select(workers).order_by(workers.c.worker))
     ]
-
-
-def _lives(row: WorkerRow, now: float) -> bool:
-    seen = sight(row.process)
-    return seen if seen is not None else abs(now - row.heartbeat) < STALE_AFTER
