@@ -63,9 +63,9 @@ export function buildViewer(parent, { onMove, onClose }) {
   };
   /** Labels beside truth, or teacher beside student. */
   const showMode = async () => {
-    parts.stages.hidden = parts.subtitle.hidden = parts.pair.isOn();
     const pair = await parts.pair.show(shown.run, shown.label);
     if (pair === "late") return;
+    parts.stages.hidden = parts.subtitle.hidden = parts.pair.isOn();
     const entries = parts.pair.isOn()
       ? parts.pair.entries(entry)
       : shown.data.labels.map((one) => entry(one, () => select(one.id)));

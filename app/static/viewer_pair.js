@@ -35,10 +35,11 @@ export function buildPair({ onToggle, onChange }) {
   pair.later = button("viewer-later", "›", "The next probe (key .)", () => stepBy(1));
   const over = h("label", { class: "check", title: "Key t" }, pair.over, "truth over both");
   pair.probeTools = [pair.earlier, pair.later, pair.when, over];
-  pair.tools = h("span", { class: "pair-tools" }, pair.probeTools);
+  pair.tools = h("span", { class: "pair-tools", hidden: true }, pair.probeTools);
   pair.panes = Object.fromEntries(NETWORKS.map((name) => [name, buildPane(name)]));
   pair.none = h("div", { class: "pair-none" });
-  pair.node = h("div", { class: "stages" }, pair.none, NETWORKS.map((name) => pair.panes[name].node));
+  const panes = NETWORKS.map((name) => pair.panes[name].node);
+  pair.node = h("div", { class: "stages", hidden: true }, pair.none, panes);
   pair.select = (label) => {
     pair.selected = label;
     for (const node of pair.list)
@@ -91,19 +92,22 @@ function buildPane(name) {
   return pane;
 }
 
-/** Ask for both and say what there is. "late" = another was asked for meanwhile. */
+/** Ask for both and say what there is, shown once it is known. "late" = another was asked for meanwhile. */
 async function show(pair, run, label) {
   const turn = ++pair.turn;
   const isOn = pair.isOn();
   pair.toggle.setAttribute("aria-pressed", String(isOn));
-  pair.node.hidden = pair.tools.hidden = !isOn;
-  if (!isOn) return null;
+  if (!isOn) {
+    pair.node.hidden = pair.tools.hidden = true;
+    return null;
+  }
   if (pair.label !== null && pair.label.id !== label.id) address.note({ probe: null });
   const it = address.getNumber("probe", label.step);
   const data = await ask(runPath(run, `/images/${label.image_id}/probes`), { it });
   if (turn !== pair.turn) return "late";
   Object.assign(pair, { data, label, selected: null });
   showWords(pair, label);
+  pair.node.hidden = pair.tools.hidden = false;
   return data;
 }
 
