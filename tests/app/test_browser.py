@@ -73,6 +73,7 @@ def test_moving_a_threshold_asks_nobody_and_changes_everything(page: Page, watch
     expect(slider).to_have_value("80")
     expect(page.locator("#what-if-sentence")).to_contain_text("thresholds of this run")
     kept = int(page.locator("#what-if-kept").inner_text().replace(",", ""))
+    page.wait_for_load_state("networkidle")
     # The bar asks for news every two seconds; nothing but that may be asked while dragging.
     watch.asked.clear()
 

@@ -136,6 +136,7 @@ def test_both_pages_say_what_to_do_when_there_is_nothing(page: Page, lab_root: P
     expect(page.locator(".notice")).to_contain_text("No pseudo-labels")
     page.goto(f"/timeline?run={run}")
     expect(page.locator(".notice")).to_contain_text("No image has a past yet")
+    page.goto("about:blank")
     with Store.open(lab_root) as store:
         delete_run(store, run)
 

@@ -60,7 +60,7 @@ def _renamed(image: ImageRecord, name: str) -> ImageRecord:
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1440])
 def test_every_page_shows_hard_names_as_text_and_keeps_its_width(
-    page: Page, run: str, width: int
+    run: str, page: Page, width: int
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     for name in PAGES:
@@ -73,18 +73,16 @@ def test_every_page_shows_hard_names_as_text_and_keeps_its_width(
         assert page.locator('img[src="x"]').count() == 0, name
         over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert over <= 0, f"{name} is {over} px too wide"
-    page.goto("about:blank")
 
 
 @pytest.mark.browser
-def test_a_label_with_a_hard_class_and_file_opens(page: Page, run: str) -> None:
+def test_a_label_with_a_hard_class_and_file_opens(run: str, page: Page) -> None:
     page.goto(f"/labels?run={run}&span=0")
     page.locator(".label-tile").first.click()
 
     expect(page.get_by_role("dialog")).to_be_visible()
     expect(page.get_by_role("dialog")).to_contain_text(".png")
     assert page.evaluate("window.hacked") is None
-    page.goto("about:blank")
 
 
 @pytest.mark.parametrize("key", [HOSTILE, QUOTES, EMOJI, TRICK, "%2e%2e%2fstore.db", "x" * 5_000])

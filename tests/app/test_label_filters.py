@@ -109,7 +109,7 @@ def test_only_a_method_with_clip_corrects_classes(
 
 
 @pytest.mark.browser
-def test_each_size_has_its_own_labels(page: Page, sized: str) -> None:
+def test_each_size_has_its_own_labels(sized: str, page: Page) -> None:
     page.goto(f"/labels?run={sized}&span=0")
     tally, sizes = page.locator("#labels-tally"), page.get_by_role("group", name="Mask size")
     expect(tally).to_have_text(re.compile("^4 labels"))
@@ -119,7 +119,7 @@ def test_each_size_has_its_own_labels(page: Page, sized: str) -> None:
 
 
 @pytest.mark.browser
-def test_what_correction_changed_is_found_by_what_it_was(page: Page, sized: str) -> None:
+def test_what_correction_changed_is_found_by_what_it_was(sized: str, page: Page) -> None:
     page.goto(f"/labels?run={sized}&span=0")
     tally = page.locator("#labels-tally")
     page.get_by_label("class was changed by CLIP").check()
@@ -133,7 +133,7 @@ def test_what_correction_changed_is_found_by_what_it_was(page: Page, sized: str)
 
 
 @pytest.mark.browser
-def test_a_run_that_corrects_nothing_says_so_and_is_not_asked(page: Page, plain: str) -> None:
+def test_a_run_that_corrects_nothing_says_so_and_is_not_asked(plain: str, page: Page) -> None:
     page.goto(f"/labels?run={plain}&span=0&changed=true&was=3")
     expect(page.locator(".side")).to_contain_text("corrects no classes")
     expect(page.locator("#labels-tally")).to_have_text(re.compile("^4 labels"))

@@ -97,7 +97,7 @@ def pixels(page: Page, canvas: str) -> str:
 
 @pytest.mark.browser
 def test_a_key_shows_teacher_beside_student_and_the_address_keeps_it(
-    page: Page, probed: str
+    probed: str, page: Page
 ) -> None:
     page.goto(f"/labels?run={probed}&image=1&span=0")
     page.locator(".label-tile").first.click()
@@ -133,7 +133,7 @@ def test_a_key_shows_teacher_beside_student_and_the_address_keeps_it(
 
 
 @pytest.mark.browser
-def test_what_was_not_recorded_is_said_in_words(page: Page, probed: str) -> None:
+def test_what_was_not_recorded_is_said_in_words(probed: str, page: Page) -> None:
     page.goto(f"/labels?run={probed}&image=1&span=0&beside=student&probe=10")
     page.locator(".label-tile").first.click()
     page.keyboard.press(",")

@@ -236,7 +236,7 @@ def test_no_other_file_is_checked(
 
 @pytest.mark.browser
 def test_the_page_tells_parts_classes_findings_and_images(
-    page: Page, record: Callable[..., str]
+    record: Callable[..., str], page: Page
 ) -> None:
     page.goto(f"/data?run={record()}")
 
@@ -276,7 +276,7 @@ def test_a_class_opens_its_pseudo_labels(page: Page) -> None:
 
 
 @pytest.mark.browser
-def test_a_run_without_datasets_says_when_they_come(page: Page, record: Callable[..., str]) -> None:
+def test_a_run_without_datasets_says_when_they_come(record: Callable[..., str], page: Page) -> None:
     page.goto(f"/data?run={record(attached=False)}")
 
     expect(page.locator("#run-data .notice")).to_contain_text("when it begins to train")

@@ -110,7 +110,7 @@ def test_half_an_object_is_right_when_the_view_shows_that_half(
 
 
 @pytest.mark.browser
-def test_the_edge_of_the_view_is_drawn_and_explained(page: Page, cropped: str) -> None:
+def test_the_edge_of_the_view_is_drawn_and_explained(cropped: str, page: Page) -> None:
     page.goto(f"/labels?run={cropped}&span=0")
     cut = page.locator(".label-tile", has_text="cut by the edge of the view")
     expect(cut).to_have_count(1)
