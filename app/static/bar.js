@@ -2,7 +2,7 @@
 
 import * as address from "./address.js";
 import { h, select, setOptions, setText } from "./dom.js";
-import { following, listen, session, shownStep, span, start } from "./session.js";
+import { following, listen, onTrouble, session, shownStep, span, start } from "./session.js";
 import { count } from "./text.js";
 
 const PAGES = [
@@ -56,6 +56,7 @@ export function mount(element) {
       themeButton(),
       controls.node,
     ),
+    troubleLine(),
   );
   document.title = `${here.name} · seglab`;
   const current = links[PAGES.indexOf(here)];
@@ -72,6 +73,19 @@ export function mount(element) {
     controls.refresh();
   });
 }
+
+/** Floats above the page, so that nothing moves when the server is gone for a moment. */
+function troubleLine() {
+  const line = h("p", { class: "trouble", id: "trouble", role: "alert", hidden: true });
+  onTrouble(() => {
+    line.hidden = session.trouble === null;
+    const since = session.heard ? ` This page shows what was known at ${clock(session.heard)}.` : "";
+    setText(line, line.hidden ? "" : `${session.trouble}${since} It is asked again every two seconds.`);
+  });
+  return line;
+}
+
+const clock = (time) => time.toLocaleTimeString([], { hourCycle: "h23" });
 
 function buildControls(page) {
   const run = select("Run", [], "", (id) =>

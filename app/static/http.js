@@ -9,6 +9,13 @@ export class Refused extends Error {
   }
 }
 
+/** No answer came at all: the server is gone, or the way to it. */
+export class Silence extends Error {
+  constructor() {
+    super("The server does not answer.");
+  }
+}
+
 /** GET a route under /lab; `parameters` values may be arrays; null and "" are left out. */
 export async function ask(path, parameters = {}, { signal } = {}) {
   const query = new URLSearchParams();
@@ -18,14 +25,22 @@ export async function ask(path, parameters = {}, { signal } = {}) {
     }
   }
   const text = query.toString();
-  return answerOf(await fetch(`/lab/${path}${text ? `?${text}` : ""}`, { signal }));
+  return answerOf(await reach(`/lab/${path}${text ? `?${text}` : ""}`, { signal }));
 }
 
 /** POST an order to a route under /lab; what it answers. */
 export async function send(path, order, { signal } = {}) {
   const headers = { "Content-Type": "application/json" };
   const body = JSON.stringify(order);
-  return answerOf(await fetch(`/lab/${path}`, { method: "POST", headers, body, signal }));
+  return answerOf(await reach(`/lab/${path}`, { method: "POST", headers, body, signal }));
+}
+
+async function reach(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    throw error instanceof TypeError ? new Silence() : error;
+  }
 }
 
 async function answerOf(response) {

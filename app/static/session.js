@@ -1,13 +1,25 @@
 // The run that all parts of a page are about, kept fresh while it trains.
 
 import * as address from "./address.js";
-import { ask, runPath } from "./http.js";
+import { ask, runPath, Silence } from "./http.js";
 
 const POLL_MS = 2000;
 const listeners = new Set();
+const troubleListeners = new Set();
 
-/** What is known now. `steps` are the recorded steps, ascending; `error` is a sentence or null. */
-export const session = { run: null, steps: [], runs: [], overview: null, error: null };
+/**
+ * What is known now. `steps` are the recorded steps, ascending; `error` says why the run cannot be
+ * shown; `trouble` says why nothing newer than `heard` is known. Sentences, or null.
+ */
+export const session = {
+  run: null,
+  steps: [],
+  runs: [],
+  overview: null,
+  error: null,
+  trouble: null,
+  heard: null,
+};
 
 /** Called with "run" (another run), "news" (the same run went on) or "address" (the URL changed). */
 export function listen(listener) {
@@ -51,10 +63,14 @@ let busy = null;
 export function refresh(needsRun = true) {
   busy ??= ask("runs")
     .then((overview) => update(overview, needsRun))
+    .then(heard)
     .catch(fail)
     .finally(() => (busy = null));
   return busy;
 }
+
+/** Called when `session.trouble` comes, changes or goes. */
+export const onTrouble = (listener) => troubleListeners.add(listener);
 
 async function update(overview, needsRun) {
   session.overview = overview;
@@ -81,12 +97,25 @@ async function updateRun() {
   tell(fresh ? "run" : "news");
 }
 
+function heard() {
+  session.heard = new Date();
+  setTrouble(null);
+}
+
+/** What is on the page stays when the server is at fault; a run that is not there is not shown. */
 function fail(error) {
   console.info(`seglab: ${error.message}`);
-  const message = error instanceof TypeError ? "The server does not answer." : error.message;
-  const changed = session.error !== message;
-  session.error = message;
+  const isServers = error instanceof Silence || error.status >= 500;
+  if (isServers && session.overview) return setTrouble(error.message);
+  const changed = session.error !== error.message;
+  session.error = error.message;
   if (changed) tell("run");
+}
+
+function setTrouble(sentence) {
+  if (session.trouble === sentence) return;
+  session.trouble = sentence;
+  for (const listener of troubleListeners) listener();
 }
 
 function onAddress(names) {

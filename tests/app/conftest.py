@@ -67,9 +67,9 @@ def address(lab_root: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[str]:
-    """A real server of a store on a free port; its address."""
-    listener = bind("127.0.0.1", 0)
+def serving(root: Path, port: int = 0) -> Iterator[str]:
+    """A real server of a store, on a free port if none is given; its address."""
+    listener = bind("127.0.0.1", port)
     server = uvicorn.Server(uvicorn.Config(build_server(root), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
