@@ -111,7 +111,11 @@ def read_pseudo_labels(
     places = {(version.step, image) for image, version in versions.items()}
     parts = visible_parts(store, field.run_id, LabelSource.PSEUDO, places) if places else {}
     masks = label_masks(store, columns["label_id"].tolist())
-    visible = {image: part for (_, image), part in parts.items()}
+    visible = {
+        image: parts[version.step, image]
+        for image, version in versions.items()
+        if (version.step, image) in parts  # those of other steps are, too
+    }
     return FieldContent(field, versions, columns, rows_by_image(columns), masks, visible)
 
 

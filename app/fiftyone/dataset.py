@@ -28,7 +28,7 @@ from lab.store.store import Store
 
 INFO = "seglab"
 """Where `dataset.info` says what the dataset shows."""
-FORMAT = 1
+FORMAT = 2
 """Of the documents; a dataset of another format is made anew."""
 BATCH = 250
 TYPES: Mapping[Type, type[fo.Field]] = {

@@ -17,11 +17,11 @@ from bson import ObjectId
 from app.fiftyone.attributes import label_values
 from app.fiftyone.content import FieldContent
 from app.fiftyone.masks import Cutout, cutouts
-from app.fiftyone.matching import ImageMatches, Match, match_image
+from app.fiftyone.matching import ImageMatches, Match, kept_ious, match_image
 from app.fiftyone.request import GROUND_TRUTH, LabelField, Request
 from lab.analysis.judge import MIN_VISIBLE_AREA
 from lab.analysis.truth import ImageTruth, image_truth, visible_truth
-from lab.datasets.records import Annotation, Category, ImageRecord
+from lab.datasets.records import Annotation, Category, ErrorKind, ImageRecord, IntArray
 
 Document = dict[str, Any]
 WITHOUT_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -165,22 +165,24 @@ def _detection(
 def _match(
     content: FieldContent, image: ImageRecord, columns: Mapping[str, Any], masks: Sequence[Any]
 ) -> ImageMatches:
-    """None of an image whose truth, or one of whose masks, is not known."""
-    truth = _known_truth(content, image)
-    if truth is None or any(mask is None for mask in masks):
+    """None of an image whose truth is not known. Masks that the store let go need not be there."""
+    kept, kinds = columns["kept"].astype(bool), columns["kind"].astype("int64")
+    truth = _known_truth(content, image, kinds)
+    if truth is None:
         return ImageMatches({}, {})
-    return match_image(
-        masks,
-        columns["label"].astype("int64"),
-        columns["score"],
-        columns["kept"].astype(bool),
-        columns["kind"].astype("int64"),
-        truth,
-    )
+    chosen = [mask for mask, one in zip(masks, kept.tolist(), strict=True) if one]
+    ious = kept_ious(chosen, kinds[kept], columns["gt_id"][kept], columns["true_iou"][kept], truth)
+    if ious is None:
+        return ImageMatches({}, {})
+    classes = columns["label"].astype("int64")
+    return match_image(ious, classes, columns["score"], kept, kinds, truth)
 
 
-def _known_truth(content: FieldContent, image: ImageRecord) -> ImageTruth | None:
-    if not image.annotations or any(one.mask is None for one in image.annotations):
+def _known_truth(content: FieldContent, image: ImageRecord, kinds: IntArray) -> ImageTruth | None:
+    """An image without objects is one on which every label is wrong, if its labels were judged."""
+    if not image.annotations and not (kinds != ErrorKind.UNKNOWN).any():
+        return None
+    if any(one.mask is None for one in image.annotations):
         return None
     visible = content.visible.get(image.image_id)
     least = MIN_VISIBLE_AREA if content.field.source == "pseudo" else 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from app.fiftyone.matching import Match, match_image
+from app.fiftyone.matching import Match, kept_ious, match_image, recorded_ious
 from lab.analysis.truth import ImageTruth
 from lab.datasets.records import ErrorKind, Rle
 from lab.datasets.rle import encode
@@ -30,9 +31,12 @@ def matched(masks: list[Rle], classes: list[int], known: ImageTruth, kept: list[
     count = len(masks)
     scores = np.linspace(0.9, 0.5, count)
     of_kind = np.array(kinds or [ErrorKind.COR] * count, np.int64)
-    return match_image(
-        masks, np.array(classes, np.int64), scores, np.array(kept, np.bool_), of_kind, known
-    )
+    chosen = np.array(kept, np.bool_)
+    unused = np.zeros(int(chosen.sum()))
+    there = [mask for mask, one in zip(masks, kept, strict=True) if one]
+    ious = kept_ious(there, of_kind[chosen], unused.astype(np.int64), unused, known)
+    assert ious is not None
+    return match_image(ious, np.array(classes, np.int64), scores, chosen, of_kind, known)
 
 
 def test_a_right_label_and_its_truth_find_each_other():
@@ -72,3 +76,28 @@ def test_an_image_without_labels_misses_everything():
     found = matched([], [], truth(CAT, DOG), [])
 
     assert [one.verdict for one in found.truths.values()] == ["fn", "fn"]
+
+
+def test_without_its_mask_a_label_has_the_iou_that_was_recorded():
+    kinds = np.array([ErrorKind.COR, ErrorKind.SIM, ErrorKind.BG, ErrorKind.LOC])
+    ids, ious = np.array([8, 7, -1, 99]), np.array([0.9, 0.6, np.nan, 0.3], np.float32)
+
+    found = recorded_ious(kinds, ids, ious, truth(CAT, DOG))
+
+    assert found == pytest.approx(np.array([[0, 0.9], [0.6, 0], [0, 0], [0, 0]]))
+
+
+def test_a_hit_that_32_bits_round_below_the_bar_stays_one():
+    almost = np.array([np.nextafter(np.float32(0.5), np.float32(0))])
+
+    right = recorded_ious(np.array([ErrorKind.COR]), np.array([7]), almost, truth(CAT))
+    poor = recorded_ious(np.array([ErrorKind.LOC]), np.array([7]), almost, truth(CAT))
+
+    assert right[0, 0] == 0.5
+    assert poor[0, 0] < 0.5
+
+
+def test_labels_without_masks_that_nobody_judged_match_nothing():
+    unknown, ids, ious = np.array([ErrorKind.UNKNOWN]), np.array([-1]), np.array([np.nan])
+
+    assert kept_ious([None], unknown, ids, ious, truth(CAT)) is None
