@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -138,6 +138,14 @@ def remember(dataset: Dataset, request: Request) -> None:
     info["fields"] = [*map(dict, info["fields"]), *older]
     dataset.info[INFO] = {"format": FORMAT, "request": info}
     dataset.save()
+
+
+def bring_forward(dataset: Dataset, field: str) -> None:
+    """Put a field before the others: it was asked for last, so the panel opens on it."""
+    request = recorded_request(dataset)
+    if request is not None and request.fields[0].name != field:
+        fields = sorted(request.fields, key=lambda one: one.name != field)
+        remember(dataset, replace(request, fields=tuple(fields)))
 
 
 def recorded_request(dataset: Dataset) -> Request | None:

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.fiftyone.app_server import DOOR
-from app.fiftyone.dataset import Dataset, recorded_request
+from app.fiftyone.dataset import Dataset, bring_forward, recorded_request
 from app.fiftyone.door import WrongAddress, find_way, page_of, read_wish
 from app.fiftyone.saved_views import save_views
 from lab.store.errors import StoreError
@@ -50,6 +50,8 @@ def page_for(parameters: dict[str, str]) -> str:
     way = find_way(wish, request)
     if way.sample is not None and not len(dataset.select(way.sample)):
         raise WrongAddress(f"image={wish.image}: it has no labels in this dataset")
+    if wish.field is not None:
+        bring_forward(dataset, wish.field)
     if way.plan is not None:
         save_views(dataset, [way.plan])
     forget_what_was_open()

@@ -8,8 +8,13 @@ from typing import Any
 from fiftyone.operators import types
 
 from app.fiftyone.dataset import recorded_request
-from app.fiftyone.request import LabelField, Request
-from app.fiftyone.views import short
+from app.fiftyone.request import (
+    LabelField,
+    Request,
+    short,
+    words_of_fields,
+    words_of_runs,
+)
 
 Context = Any
 NOT_OURS = "This dataset was not made by seglab."
@@ -39,12 +44,22 @@ def not_ours(title: str) -> types.Property:
     return form(title, inputs)
 
 
-def add_fields(inputs: types.Object, request: Request, field: LabelField, words: str) -> None:
+def add_fields(
+    inputs: types.Object, request: Request, field: LabelField, words: str, **more: Any
+) -> None:
     """Which of the fields is meant, where there are several."""
-    if len(request.fields) > 1:
-        add_choice(
-            inputs, "field", words, {one.name: one.name for one in request.fields}, field.name
-        )
+    shown = words_of_fields(request.fields)
+    if len(shown) > 1:
+        add_choice(inputs, "field", words, shown, field.name, **more)
+
+
+def add_runs(inputs: types.Object, request: Request, field: LabelField, words: str) -> None:
+    """Which of the runs is meant, where there are several: each by one of its fields."""
+    runs = words_of_runs(request.fields)
+    if len(runs) > 1:
+        first = {one.run_id: one.name for one in reversed(request.fields)}
+        chosen = {**first, field.run_id: field.name}
+        add_choice(inputs, "field", words, {chosen[one]: runs[one] for one in runs}, field.name)
 
 
 def add_ways(inputs: types.Object, steps: tuple[int, ...], chosen: str | None) -> None:

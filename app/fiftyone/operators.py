@@ -16,6 +16,7 @@ from app.fiftyone.forms import (
     Context,
     add_choice,
     add_fields,
+    add_runs,
     add_slider,
     add_ways,
     field_of,
@@ -57,7 +58,7 @@ class Relaunch(foo.Operator):
         field = field_of(ctx, request)
         rules = rules_of(Path(request.root), field.run_id)
         inputs = types.Object()
-        add_fields(inputs, request, field, "Thresholds of the run of")
+        add_runs(inputs, request, field, "Run")
         for one in rules.sliders:
             add_slider(inputs, one.column, one.words, ctx.params.get(one.column, one.value))
         add_ways(inputs, rules.steps, ctx.params.get("how"))

@@ -12,11 +12,11 @@ from fiftyone.operators import types
 from app.fiftyone.actions import Rules, rules_of
 from app.fiftyone.cells import Cells, cells_of
 from app.fiftyone.colours import KIND_COLOURS
-from app.fiftyone.forms import NOT_OURS, NOTHING, Context, add_choice, add_slider, request_of
+from app.fiftyone.forms import NOT_OURS, NOTHING, Context, add_fields, add_slider, request_of
 from app.fiftyone.numbers import SHOWN, Kept, kept_by, kept_by_run, labels_of
 from app.fiftyone.operators import open_view
-from app.fiftyone.request import LabelField
-from app.fiftyone.views import confusion_view, kind_view, moving_views, short
+from app.fiftyone.request import LabelField, short
+from app.fiftyone.views import confusion_view, kind_view, moving_views
 from lab.datasets.records import ErrorKind
 
 MOST_CLASSES = 12
@@ -41,13 +41,22 @@ class Breakdown(foo.Panel):
         request = request_of(ctx)
         if request is not None:
             ctx.panel.set_state("field", request.fields[0].name)
-            self.count_all(ctx)
+            self.on_field(ctx)
 
     def on_change_dataset(self, ctx: Context) -> None:
         self.on_load(ctx)
 
+    def on_field(self, ctx: Context) -> None:
+        """Another field: the sliders go to the thresholds of its run, if that is another one."""
+        field, rules = self.chosen(ctx)
+        if ctx.panel.get_state("run") != field.run_id:
+            ctx.panel.set_state("run", field.run_id)
+            for one in rules.sliders:
+                ctx.panel.set_state(one.column, one.value)
+        self.count_all(ctx)
+
     def count_all(self, ctx: Context) -> None:
-        """What the field and its sliders change."""
+        """The breakdown and the matrix of the field."""
         self.count(ctx)
         names, trace = cell_trace(cells_of(ctx.dataset, self.chosen(ctx)[0].name))
         ctx.panel.set_state("cell_names", names)
@@ -113,8 +122,7 @@ class Breakdown(foo.Panel):
             panel.md(NOT_OURS, name="not_ours")
             return types.Property(panel)
         field, rules = self.chosen(ctx)
-        shown = {one.name: one.name for one in request.fields}
-        add_choice(panel, "field", "Labels", shown, field.name, on_change=self.count_all)
+        add_fields(panel, request, field, "Labels", on_change=self.on_field)
         panel.md(ctx.panel.get_state("words") or "", name="words_shown")
         panel.plot(
             "bars", layout=BARS_LAYOUT, config=NO_BUTTONS, on_click=self.on_click, height=280

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +16,7 @@ Source = Literal["pseudo", "student", "teacher"]
 
 GROUND_TRUTH = "ground_truth"
 MOST_LETTERS = 60
-"""Of a run's name in the name of a dataset or a field: FiftyOne takes no name of any length."""
+"""Of a name from data in a title, or in the name of a dataset or a field."""
 
 
 def eval_key(field: str) -> str:
@@ -32,6 +34,8 @@ class LabelField:
     source: Source
     iteration: int | None
     """Of pseudo-labels: each image's newest labels up to this step. None = the newest at all."""
+    run_name: str
+    """What people call the run; several may share it."""
 
     @property
     def eval_key(self) -> str:
@@ -62,7 +66,7 @@ class Request:
 
     @classmethod
     def from_info(cls, info: dict[str, Any]) -> Request:
-        fields = tuple(LabelField(**one) for one in info["fields"])
+        fields = tuple(LabelField(**{"run_name": one["run_id"], **one}) for one in info["fields"])
         return cls(**{**info, "fields": fields})
 
 
@@ -83,12 +87,12 @@ def build_request(
         last: the newest beside those.
         evaluation: the predictions on the validation images instead.
     """
-    own = run_fields(run.run_id, "", iterations, last, evaluation)
+    own = run_fields(run, "", iterations, last, evaluation)
     names = _suffixes(others)
     compared = [
         field
         for other, name in zip(others, names, strict=True)
-        for field in run_fields(other.run_id, f"_{name}", iterations, last, evaluation)
+        for field in run_fields(other, f"_{name}", iterations, last, evaluation)
     ]
     what = "validation" if evaluation else "pseudo-labels"
     return Request(
@@ -101,17 +105,51 @@ def build_request(
 
 
 def run_fields(
-    run_id: str, suffix: str, iterations: tuple[int, ...], last: bool, evaluation: bool
+    run: RunRow, suffix: str, iterations: tuple[int, ...], last: bool, evaluation: bool
 ) -> list[LabelField]:
     """The fields of one run; the suffix tells its names from those of other runs."""
+
+    def field(name: str, source: Source, step: int | None = None) -> LabelField:
+        return LabelField(f"{name}{suffix}", run.run_id, source, step, run.name)
+
     if evaluation:
-        sources: tuple[Source, Source] = ("teacher", "student")
-        return [LabelField(f"{one}{suffix}", run_id, one, None) for one in sources]
-    steps = dict.fromkeys(iterations)
-    fields = [LabelField(f"step_{step}{suffix}", run_id, "pseudo", step) for step in steps]
-    if last or not fields:
-        fields.append(LabelField(f"latest{suffix}", run_id, "pseudo", None))
-    return fields
+        return [field("teacher", "teacher"), field("student", "student")]
+    fields = [field(f"step_{step}", "pseudo", step) for step in dict.fromkeys(iterations)]
+    return [*fields, field("latest", "pseudo")] if last or not fields else fields
+
+
+def words_of_fields(fields: Sequence[LabelField]) -> dict[str, str]:
+    """Field names -> words for people, such as "PL-DC: labels up to step 1,200".
+
+    The run is named where there are several.
+    """
+    runs = words_of_runs(fields)
+    return {
+        one.name: (f"{runs[one.run_id]}: " if len(runs) > 1 else "") + words_of_labels(one)
+        for one in fields
+    }
+
+
+def words_of_runs(fields: Sequence[LabelField]) -> dict[str, str]:
+    """Run ids -> names of the runs, with their ids where two share one."""
+    names = {one.run_id: one.run_name for one in fields}
+    shared = {name for name, number in Counter(names.values()).items() if number > 1}
+    return {
+        run_id: short(name) + (f" ({run_id})" if name in shared else "")
+        for run_id, name in names.items()
+    }
+
+
+def words_of_labels(field: LabelField) -> str:
+    """Which labels of its run a field has."""
+    if field.source != "pseudo":
+        return f"predictions of the {field.source}"
+    return "newest labels" if field.iteration is None else f"labels up to step {field.iteration:,}"
+
+
+def short(name: str, most: int = MOST_LETTERS) -> str:
+    """A name from data, cut where it is too long for a title or an address."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _suffixes(runs: tuple[RunRow, ...]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from app.fiftyone.numbers import ON_AN_OBJECT
-from app.fiftyone.request import GROUND_TRUTH, LabelField
+from app.fiftyone.request import GROUND_TRUTH, LabelField, short
 from lab.datasets.records import ErrorKind
 
 Test = Literal["is", "at least", "below", "exists"]
@@ -21,9 +21,6 @@ MEANINGS = {
     ErrorKind.OTH: "the object is of another class",
     ErrorKind.BG: "no object there",
 }
-
-MOST_LETTERS = 60
-"""Of a name in the title of a view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +120,6 @@ def confusion_view(field: str, predicted: str, true: str | None) -> ViewPlan:
         any_of=() if true is None else ON_SOMETHING,
         as_patches=True,
     )
-
-
-def short(name: str, most: int = MOST_LETTERS) -> str:
-    """A name from data, cut where it is too long for a title or an address."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def moving_views(

@@ -9,13 +9,14 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from app.commands.fiftyone import session_of
-from app.fiftyone.app_server import app_server
+from app.fiftyone.app_server import app_server, door_address
 from app.fiftyone.database import Address
 from app.fiftyone.environment import fiftyone_environment
 from app.fiftyone.keeper import free_port
-from app.fiftyone.request import Request
+from app.fiftyone.request import Request, build_request
 from app.fiftyone.views import KINDS, kind_view
 from lab.datasets.records import ErrorKind
+from lab.store.queries import get_run
 from lab.store.store import Store
 
 pytestmark = [pytest.mark.browser, pytest.mark.fiftyone]
@@ -95,6 +96,27 @@ def test_a_link_opens_what_it_names_whatever_was_open_before(
     app_page.goto(f"{door}&image={image}")
     expect(app_page.locator("[data-cy='modal']").first).to_be_visible()
     assert app_page.url.endswith(f"?id={dataset.first().id}")
+
+
+def test_the_panel_opens_on_what_was_asked_for_last(
+    fiftyone_lab: Store, fiftyone_app: str, app_page: Page
+) -> None:
+    from app.fiftyone.showing import show
+
+    run, other = (get_run(fiftyone_lab, name) for name in ("teacher", "teacher-strict"))
+    request = build_request(fiftyone_lab.root, run, iterations=(4,), last=True, others=(other,))
+    show(fiftyone_lab, request)
+    show(fiftyone_lab, build_request(fiftyone_lab.root, run))
+    panel = app_page.get_by_role("combobox")
+
+    app_page.goto(door_address(fiftyone_app, request.dataset, "latest_teacher_strict"))
+    app_page.get_by_title("New panel").first.click()
+    app_page.get_by_text("seglab: errors").first.click()
+    expect(panel.filter(has_text="teacher-strict: newest labels")).to_be_visible()
+
+    show(fiftyone_lab, build_request(fiftyone_lab.root, run, iterations=(4,)))
+    app_page.reload()
+    expect(panel.filter(has_text="teacher: labels up to step 4")).to_be_visible()
 
 
 def test_fiftyones_own_evaluation_panel_opens_on_our_matches(

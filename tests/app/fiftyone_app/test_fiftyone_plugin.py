@@ -79,5 +79,34 @@ def test_without_a_selection_nothing_is_sent(store: Store, run_id: str, dataset:
     assert not [one for one in events(store, run_id) if one.kind == "selection"]
 
 
+def choices(name: str, dataset: Any, parameter: str, **params: Any) -> dict[str, str]:
+    """What the form of an operator offers for a parameter: values and their words."""
+    import fiftyone.operators as foo
+
+    operator = foo.get_operator(f"@seglab/errors/{name}")
+    context = foo.ExecutionContext({"dataset_name": dataset.name, "params": params})
+    shown = operator.resolve_input(context).to_json()["type"]["properties"]
+    return {one["value"]: one["label"] for one in shown[parameter]["view"]["choices"]}
+
+
+def test_forms_offer_runs_and_labels_by_their_names(fiftyone_lab: Store, mongo: Address):
+    from app.fiftyone.showing import show
+
+    run, other = (get_run(fiftyone_lab, name) for name in ("teacher", "teacher-strict"))
+    request = build_request(fiftyone_lab.root, run, iterations=(4,), last=True, others=(other,))
+    both = show(fiftyone_lab, request)[1]
+
+    assert choices("open_cell", both, "field") == {
+        "step_4": "teacher: labels up to step 4",
+        "latest": "teacher: newest labels",
+        "step_4_teacher_strict": "teacher-strict: labels up to step 4",
+        "latest_teacher_strict": "teacher-strict: newest labels",
+    }
+    assert choices("relaunch", both, "field", field="latest") == {
+        "latest": "teacher",
+        "step_4_teacher_strict": "teacher-strict",
+    }
+
+
 def test_refreshing_a_run_without_news_writes_nothing(dataset: Any):
     assert run_operator("refresh", dataset, {})["written"] == {"latest": 0}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.fiftyone.content import check_labels
-from app.fiftyone.request import Request, build_request
+from app.fiftyone.request import Request, build_request, words_of_fields, words_of_runs
 from lab.store.errors import StoreError
 from lab.store.queries import get_run, label_steps
 from lab.store.store import Store
@@ -87,3 +87,43 @@ def test_a_run_without_labels_is_shown_only_while_some_may_come(store: Store, ru
         check_labels(store, run, (5,))
     with pytest.raises(StoreError, match="it recorded no pseudo-labels; --evaluation shows"):
         check_labels(store, replace(run, status="finished"), ())
+
+
+def test_fields_are_named_in_words_and_by_run_where_there_are_several(store: Store, run_id: str):
+    run = replace(get_run(store, run_id), name="PL-DC")
+    other = replace(run, run_id="another-id", name="single threshold")
+
+    alone = build_request(Path("x"), run, iterations=(1200,), last=True)
+    both = build_request(Path("x"), run, others=(other,))
+    predictions = build_request(Path("x"), run, evaluation=True)
+
+    assert list(words_of_fields(alone.fields).values()) == [
+        "labels up to step 1,200",
+        "newest labels",
+    ]
+    assert words_of_fields(both.fields) == {
+        "latest": "PL-DC: newest labels",
+        "latest_single_threshold": "single threshold: newest labels",
+    }
+    assert list(words_of_fields(predictions.fields).values()) == [
+        "predictions of the teacher",
+        "predictions of the student",
+    ]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_ids(store: Store, run_id: str):
+    run = replace(get_run(store, run_id), name="PL-DC")
+    other = replace(run, run_id="another-id")
+
+    runs = words_of_runs(build_request(Path("x"), run, others=(other,)).fields)
+
+    assert runs == {run_id: f"PL-DC ({run_id})", "another-id": "PL-DC (another-id)"}
+
+
+def test_fields_that_were_written_without_the_name_of_their_run_have_its_id(
+    store: Store, run_id: str
+):
+    info = build_request(Path("x"), get_run(store, run_id)).as_info()
+    del info["fields"][0]["run_name"]
+
+    assert Request.from_info(info).fields[0].run_name == run_id

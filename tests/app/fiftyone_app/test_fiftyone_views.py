@@ -6,7 +6,7 @@ from app.fiftyone.request import LabelField
 from app.fiftyone.views import chosen, confusion_view, kind_view, moving_views, standing_views
 from lab.datasets.records import ErrorKind
 
-LATEST = LabelField("latest", "run", "pseudo", None)
+LATEST = LabelField("latest", "run", "pseudo", None, "PL-DC")
 
 
 def label(**changes: object) -> dict[str, object]:
