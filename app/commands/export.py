@@ -1,15 +1,12 @@
-"""`seglab export`: labels as COCO or CSV, curves as CSV, or the whole run for another store."""
+"""`seglab export`: labels and curves for other programs, or the whole run for another store."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated, assert_never
+from typing import Annotated, assert_never
 
 import numpy as np
 import typer
@@ -23,27 +20,24 @@ from app.commands.options import (
     open_reader,
     window_in_words,
 )
+from app.commands.row_files import PARQUET, Columns, whole_file, write_csv, write_parquet, writing
+from app.commands.run_rows import label_rows, scalar_rows
 from app.commands.terminal import CommandFailed, WrongUse, byte_size, note
 from lab.datasets.coco import write_coco
-from lab.datasets.records import Annotation, Dataset, ErrorKind, ImageRecord, Rle
+from lab.datasets.records import Annotation, Dataset, ImageRecord, Rle
 from lab.store.bundle import SUFFIX, write_bundle
+from lab.store.provenance import package_versions
 from lab.store.queries import (
-    LABEL_COLUMNS,
     LabelFilter,
     RunRow,
     get_run,
     images_of,
     label_columns,
     label_masks,
-    scalar_names,
-    scalar_series,
 )
 from lab.store.store import Store
 
 COCO_COLUMNS = ("label_id", "step", "image_id", "label", "x1", "y1", "x2", "y2", "area")
-ALL_POINTS = 2**31
-LINES_AT_ONCE = 10_000
-"""Numbers of so many labels are objects of Python at a time: those take ten times the room."""
 
 
 class Format(StrEnum):
@@ -51,6 +45,7 @@ class Format(StrEnum):
 
     COCO = "coco"
     CSV = "csv"
+    PARQUET = "parquet"
     SCALARS = "scalars"
     RUN = "run"
 
@@ -62,9 +57,10 @@ def export(
         Format | None,
         typer.Option(
             help="coco: a dataset of the newest pseudo-labels of each image; "
-            "csv: every label with all its numbers; scalars: every curve, as csv; "
+            "csv: every label with all its numbers; parquet: the same and its mask, as COCO RLE; "
+            "scalars: every curve, as csv, or as parquet in FILE.parquet; "
             "run: the whole run, for seglab import.  [default: run for FILE.seglab, csv for "
-            "FILE.csv, else coco]"
+            "FILE.csv, parquet for FILE.parquet, else coco]"
         ),
     ] = None,
     dropped: Annotated[
@@ -94,9 +90,12 @@ def export(
             case Format.COCO:
                 count = export_coco(store, row, chosen, out)
             case Format.CSV:
-                count = export_labels(store, row, chosen, out)
+                count = write_csv(out, label_rows(store, row, chosen, with_masks=False))
+            case Format.PARQUET:
+                parts = label_rows(store, row, chosen, with_masks=True)
+                count = write_parquet(out, parts, about(row))
             case Format.SCALARS:
-                count = export_scalars(store, row, first, last, out)
+                count = export_scalars(row, scalar_rows(store, row, first, last), out)
             case _:
                 assert_never(format)
     if count == 0:
@@ -106,12 +105,30 @@ def export(
 
 def format_of(out: Path) -> Format:
     """What the name of the file asks for."""
-    return {SUFFIX: Format.RUN, ".csv": Format.CSV}.get(out.suffix.lower(), Format.COCO)
+    known = {SUFFIX: Format.RUN, ".csv": Format.CSV, PARQUET: Format.PARQUET}
+    return known.get(out.suffix.lower(), Format.COCO)
+
+
+def about(run: RunRow) -> dict[str, str]:
+    """What a file with rows of a run says about itself."""
+    version = package_versions().get("seglab", "unknown")
+    return {
+        "seglab.run_id": run.run_id,
+        "seglab.run_name": run.name,
+        "seglab.version": version,
+    }
+
+
+def export_scalars(run: RunRow, parts: Iterator[Columns], out: Path) -> int:
+    """Rows of step, name, value. Returns their number."""
+    if out.suffix.lower() == PARQUET:
+        return write_parquet(out, parts, about(run))
+    return write_csv(out, parts)
 
 
 def export_run(store_root: Path | None, run: str, out: Path, *, checkpoints: bool) -> None:
     """One file that `seglab import` takes into another store."""
-    with open_reader(store_root) as store:
+    with open_reader(store_root) as store, writing(out):
         row = get_run(store, run)
         write_bundle(store, row.run_id, out, checkpoints=checkpoints)
     if row.status in ("running", "stopping"):
@@ -136,7 +153,8 @@ def export_coco(store: Store, run: RunRow, chosen: LabelFilter, out: Path) -> in
             "with --from and --to that ends at a step that kept them"
         )
     images = images_of(store, run.run_id, "train")
-    write_coco(pseudo_dataset(run, images, columns, masks), out)
+    with whole_file(out) as temporary:
+        write_coco(pseudo_dataset(run, images, columns, masks), temporary)
     return len(masks)
 
 
@@ -164,54 +182,3 @@ def pseudo_dataset(
         found[image_id].append(Annotation(index, label, (x1, y1, x2, y2), area, masks[label_id]))
     labelled = tuple(replace(image, annotations=tuple(found[image.image_id])) for image in images)
     return Dataset(f"pseudo-labels of {run.run_id}", run.categories, labelled)
-
-
-def export_labels(store: Store, run: RunRow, chosen: LabelFilter, out: Path) -> int:
-    """One line per label, all its columns; kinds and classes by name. Returns the number."""
-    columns = label_columns(store, run.run_id, chosen, LABEL_COLUMNS)
-    names = np.array([category.name for category in run.categories] or [""], dtype=object)
-    kinds = np.array([kind.name.lower() for kind in ErrorKind], dtype=object)
-    columns["kind"] = kinds[columns["kind"].astype(np.int64)]
-    for name in ("label", "label_before"):
-        columns[name] = names[columns[name].astype(np.int64)]
-    with replacing(out) as file:
-        writer = csv.writer(file)
-        writer.writerow(LABEL_COLUMNS)
-        for start in range(0, len(columns["label_id"]), LINES_AT_ONCE):
-            part = slice(start, start + LINES_AT_ONCE)
-            lists = (columns[name][part].tolist() for name in LABEL_COLUMNS)
-            writer.writerows(zip(*lists, strict=True))
-    return len(columns["label_id"])
-
-
-def export_scalars(
-    store: Store, run: RunRow, first: int | None, last: int | None, out: Path
-) -> int:
-    """Lines of step, name, value. Returns their number."""
-    names = scalar_names(store, run.run_id)
-    since = -1 if first is None else first - 1
-    series = scalar_series(store, run.run_id, names, since_step=since, max_points=ALL_POINTS)
-    points = [
-        (step, name, value)
-        for name, one in series.items()
-        for step, value in zip(one.steps.tolist(), one.values.tolist(), strict=True)
-        if last is None or step <= last
-    ]
-    with replacing(out) as file:
-        writer = csv.writer(file)
-        writer.writerow(("step", "name", "value"))
-        writer.writerows(points)
-    return len(points)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
-    """A text file that takes the place of `path` when all of it is written, else not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.export import replacing
 from app.commands.options import Json, Overrides, StoreRoot, open_reader
+from app.commands.row_files import replacing
 from app.commands.sweep_progress import stop_runs_on_signals, watch_sweep
 from app.commands.terminal import (
     CommandFailed,

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from app.commands.export import replacing
 from app.commands.options import (
     FirstStep,
     Json,
@@ -17,6 +16,7 @@ from app.commands.options import (
     check_window,
     open_reader,
 )
+from app.commands.row_files import replacing
 from app.commands.terminal import (
     WrongUse,
     kind_name,

@@ -9,15 +9,18 @@ from lab.store.image_queries import (
     images_of,
     store_sizes,
 )
-from lab.store.label_queries import (
+from lab.store.label_columns import (
     LABEL_COLUMNS,
+    label_chunks,
+    label_columns,
+    newest_columns,
+    newest_places,
+)
+from lab.store.label_queries import (
     SORT_COLUMNS,
     LabelFilter,
     find_labels,
-    label_columns,
     label_masks,
-    newest_columns,
-    newest_places,
     visible_parts,
 )
 from lab.store.rows import (
@@ -74,6 +77,7 @@ __all__ = [
     "image_record",
     "image_steps",
     "images_of",
+    "label_chunks",
     "label_columns",
     "label_masks",
     "label_steps",

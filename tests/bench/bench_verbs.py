@@ -47,6 +47,7 @@ def main(labels: int = LABELS) -> None:
             ("gc",),
             ("gc", "--keep-every", "100"),
             ("export", "bench", str(table), "--format", "csv", "--dropped"),
+            ("export", "bench", str(table.with_suffix(".parquet")), "--dropped"),
             ("export", "bench", str(bundle)),
         ):
             measure(root, *arguments)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 
 from app.cli import main
-from app.commands.export import newest_of_each_image, replacing
+from app.commands.export import newest_of_each_image
+from app.commands.row_files import replacing
 from lab.config import RecordConfig, RunConfig
 from lab.datasets.coco import read_coco
 from lab.store.queries import checkpoints, get_run
@@ -19,6 +22,8 @@ from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run
 from lab.store.store import Store
 from tests.factories import pseudo_labels
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def export(store: Store, run_id: str, out: Path, *options: str) -> int:
@@ -118,6 +123,45 @@ def test_a_file_that_could_not_be_finished_leaves_the_old_one(tmp_path: Path):
 
     assert out.read_text(encoding="utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "curves.csv", "a.seglab"])
+def test_a_place_that_cannot_be_written_is_named(
+    store: Store, recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    (tmp_path / "file").write_text("no directory")
+    out = tmp_path / "file" / name
+
+    assert export(store, recorded, out) == 1
+
+    error = capsys.readouterr().err
+    assert error.startswith(f"seglab: {out}: cannot be written: ")
+    assert error.count("\n") == 1
+
+
+def test_without_pyarrow_one_sentence_says_what_to_install(
+    store: Store, recorded: str, tmp_path: Path
+):
+    code = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from app.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    out = tmp_path / "a.parquet"
+    arguments = ["export", recorded, str(out), "--store", str(store.root)]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"seglab: {out}: Parquet needs pyarrow, which cannot be imported")
+    assert "pip install -e '.[parquet]' -c constraints.txt" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not out.exists()
 
 
 def test_a_whole_run_goes_into_another_store(

@@ -19,6 +19,7 @@ from lab.store.queries import (
     LabelFilter,
     find_labels,
     get_run,
+    label_chunks,
     label_columns,
     label_steps,
     list_runs,
@@ -234,6 +235,33 @@ def test_columns_come_by_step_image_and_position(labelled):
 
     assert places == sorted(places)
     assert places[:2] == [(0, 2, 0), (0, 2, 1)]
+
+
+def test_chunks_together_are_the_columns_and_the_first_is_empty(labelled, monkeypatch):
+    """40 images with labels, 7 at a time: 5 parts of 42 labels, one of 30."""
+    monkeypatch.setattr("lab.store.label_columns.SETS_PER_READ", 7)
+    store, run_id = labelled
+    whole = label_columns(store, run_id, LabelFilter(), LABEL_COLUMNS)
+
+    first, *parts = label_chunks(store, run_id, LabelFilter(), LABEL_COLUMNS, with_masks=True)
+
+    assert [len(columns["step"]) for columns, _ in parts] == [42] * 5 + [30]
+    assert [len(values) for values in first[0].values()] == [0] * len(LABEL_COLUMNS)
+    for name in LABEL_COLUMNS:
+        joined = np.concatenate([columns[name] for columns, _ in parts])
+        np.testing.assert_array_equal(joined, whole[name])
+        assert first[0][name].dtype == whole[name].dtype
+    masks = {label_id: mask for _, found in parts for label_id, mask in found.items()}
+    assert masks == label_masks(store, whole["label_id"].tolist())
+    assert len(masks) == 240
+
+
+def test_chunks_are_refused_where_only_whole_columns_can_answer(labelled):
+    store, run_id = labelled
+
+    for filter in (LabelFilter(label_ids=[1]), LabelFilter(true_label=0)):
+        with pytest.raises(ValueError, match="answered by label_columns"):
+            list(label_chunks(store, run_id, filter, ["step"]))
 
 
 def test_the_newest_labels_are_those_of_each_images_last_step(store, run_id):
