@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from lab.config import ConfigError
+from lab.config.mistakes import reason
 from lab.store.errors import ActionRefused, StoreError
 
 GZIP_FROM_BYTES = 1_024
@@ -75,7 +76,7 @@ def refuse_config(request: Request, error: Exception) -> Response:
 
 
 def in_words(problem: dict[str, Any]) -> str:
-    """ "span=-1: input should be greater than or equal to 0"."""
+    """ "span=-1: must be at least 0"."""
     name = ".".join(str(part) for part in problem["loc"][1:])
     if problem["type"] == "missing":
         return f"{name}: it is missing"
@@ -83,7 +84,8 @@ def in_words(problem: dict[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{given}: there is no such parameter here"
     message: str = problem["msg"]
-    return f"{given}: {message[:1].lower()}{message[1:]}"
+    otherwise = f"{message[:1].lower()}{message[1:]}"
+    return f"{given}: {reason(problem['type'], problem.get('ctx', {}), otherwise)}"
 
 
 def explain_errors(app: FastAPI) -> None:

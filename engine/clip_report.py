@@ -30,7 +30,7 @@ from engine.models.clip import OpenClipCorrector, build_corrector
 from engine.progress import StepProgress
 from lab.analysis.recognition import NOT_JUDGED, Recognition, recognition
 from lab.config import ClipConfig, ConfigError, PlDcConfig, ShapesConfig, load_run_config
-from lab.config.reading import explain
+from lab.config.mistakes import explain
 from lab.datasets import rle
 from lab.datasets.coco import read_coco
 from lab.datasets.coco_file import DatasetError
@@ -192,7 +192,7 @@ def _with_options(config: ClipConfig, options: argparse.Namespace) -> ClipConfig
     try:
         return ClipConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(explain(error, "clip-report")) from None
+        raise ConfigError(explain(error, "clip-report", ClipConfig)) from None
 
 
 def _described(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
-from lab.config.fields import ConfigError, Mistake
+from lab.config.fields import ConfigError
+from lab.config.mistakes import TAGS, explain, mistakes
 from lab.config.run import RunConfig
 
-TAGS = ("name", "source")
-"""Keys that say which kind of table theirs is."""
 FOREIGN = "own"
 """Key of what other training code says of its run, which has no config of ours."""
 ANCHORED = {"dataset": ("_json", "_images", "_depth"), "method.clip": ("descriptions",)}
@@ -64,7 +62,7 @@ def parse_run_config(tree: Mapping[str, Any], origin: str = "config") -> RunConf
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(explain(error, origin), mistakes(error)) from None
+        raise ConfigError(explain(error, origin, RunConfig), mistakes(error, RunConfig)) from None
 
 
 def parse_stored_config(tree: Mapping[str, Any], run_id: str) -> RunConfig:
@@ -167,58 +165,3 @@ def _set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     if parents and last in TAGS and tree.get(last, value) != value:
         tree.clear()
     tree[last] = value
-
-
-def explain(error: ValidationError, origin: str) -> str:
-    """One line per mistake: origin, dotted key, value, reason."""
-    lines = []
-    for one in mistakes(error):
-        shown = "" if isinstance(one.value, (dict, BaseModel)) else f" = {one.value!r}"
-        lines.append(f"{origin}: {one.key}{shown}: {one.reason}")
-    return "\n".join(lines)
-
-
-def mistakes(error: ValidationError) -> list[Mistake]:
-    """What is wrong, in the words of who wrote the file."""
-    found = error.errors()
-    return [Mistake(*_mistake(item)) for item in found if not _follows(item, found)]
-
-
-def _follows(item: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
-    """Whether a list is only called too short because its items are wrong."""
-    place = item["loc"]
-    return item["type"] == "too_short" and any(
-        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
-    )
-
-
-def _mistake(item: ErrorDetails) -> tuple[str, object, str]:
-    """Key, value and reason, in the words of who wrote the file."""
-    key, value, context = _written(item["loc"]), item["input"], item.get("ctx", {})
-    tag_key = f"{key}.{context.get('discriminator', '')}".replace("'", "")
-    match item["type"]:
-        case "extra_forbidden":
-            return key, value, "unknown key"
-        case "missing":
-            return key, {}, "missing"
-        case "union_tag_invalid":
-            return tag_key, context["tag"], f"expected one of {context['expected_tags']}"
-        case "union_tag_not_found":
-            return tag_key, value, "missing"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return key, value, "expected a table"
-        case "tuple_type" | "list_type":
-            return key, value, "expected a list"
-        case "too_short":
-            return key, value, "expected at least one"
-        case "value_error":
-            return key, value, str(context["error"])
-        case _:
-            return key, value, item["msg"]
-
-
-def _written(location: tuple[int | str, ...]) -> str:
-    """The key as its file has it: which kind of table it is in is not part of it."""
-    if len(location) > 2 and location[0] in ("dataset", "host", "method"):
-        location = (location[0], *location[2:])
-    return ".".join(map(str, location)) or "(whole file)"

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from lab.config.fields import ConfigError, Count, Frozen, Positive
-from lab.config.reading import explain, flatten, read_toml
+from lab.config.mistakes import explain
+from lab.config.reading import flatten, read_toml
 
 Plain = bool | int | float | str
 GridValue = Plain | tuple[Plain, ...]
@@ -100,7 +101,7 @@ def load_sweep(path: Path) -> SweepConfig:
     try:
         sweep = SweepConfig.model_validate(read_toml(path))
     except ValidationError as error:
-        raise ConfigError(explain(error, str(path))) from None
+        raise ConfigError(explain(error, str(path), SweepConfig)) from None
     runs = tuple(
         entry.model_copy(update={"config": entry.config and path.parent / entry.config})
         for entry in sweep.runs

@@ -83,7 +83,7 @@ def test_from_a_form_to_a_fork_and_its_end(page: Page, root: Path) -> None:
     page.goto(f"/launch?preset=shapes_demo&set={quote(json.dumps(SMALL))}")
     write(page, "name", "looking around")
     write(page, "schedule.max_steps", "0")
-    expect(page.locator("[id='problem-schedule.max_steps']")).to_contain_text("greater than")
+    expect(page.locator("[id='problem-schedule.max_steps']")).to_contain_text("must be at least 1")
     expect(page.locator("#launch-button")).to_be_disabled()
     write(page, "schedule.max_steps", "100000")
     write(page, "method.mask_threshold", "0.5")

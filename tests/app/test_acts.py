@@ -242,7 +242,7 @@ def test_the_author_of_a_change_is_who_gave_the_password(store: Store) -> None:
 @pytest.mark.parametrize(
     ("values", "status", "reason"),
     [
-        ({"mask_threshold": 2}, 422, "less than or equal to 1"),
+        ({"mask_threshold": 2}, 422, "must be at most 1"),
         ({"schedule.max_steps": 5}, 422, "cannot change while the run trains"),
         ({}, 422, "values"),
     ],

@@ -129,10 +129,9 @@ def test_what_is_wrong_is_told_beside_its_field(asking: TestClient) -> None:
     ).json()
 
     assert {one["key"]: one["reason"] for one in told["problems"]} == {
-        "schedule.max_steps": "Input should be greater than or equal to 1",
-        "split.labeled_fraction": "Input should be a valid number, unable to parse string as a "
-        "number",
-        "view.cropsize": "unknown key",
+        "schedule.max_steps": "must be at least 1",
+        "split.labeled_fraction": "expected a number",
+        "view.cropsize": "unknown key; did you mean crop_size?",
     }
     assert told["config"] is None
     assert told["base"]["schedule.max_steps"] == 900

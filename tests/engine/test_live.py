@@ -75,7 +75,7 @@ def test_an_ask_is_taken_over_before_the_step_and_recorded_with_old_and_new_valu
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        (KEY, 1.5, "less than or equal to 1"),
+        (KEY, 1.5, "must be at most 1"),
         ("method.burn_in_steps", 9, "cannot change while the run trains; what can: method.class_"),
         ("method.mask_treshold", 0.5, "unknown key"),
         ("schedule.max_steps", 9, "cannot change"),
