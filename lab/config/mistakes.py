@@ -115,8 +115,13 @@ def _written(location: Place) -> str:
 
 
 def _meant(location: Place, model: Model) -> str:
-    """ "; did you mean max_steps?", or "" when nothing is like the unknown key at `location`."""
+    """ "; did you mean max_steps?", or "" when nothing is like the unknown key at `location`.
+
+    A key of other kinds of its table is " for the method supervised".
+    """
     *parents, last = location
+    if len(parents) > 1 and _written(location) in _keys(model, ""):
+        return f" for the {parents[0]} {parents[1]}"
     here = {name for table in _tables_at(parents, model) for name in table.model_fields}
     near = get_close_matches(str(last), sorted(here), n=1, cutoff=ALIKE)
     elsewhere = [key for key in _keys(model, "") if key.rpartition(".")[2] == last]

@@ -46,6 +46,15 @@ def test_only_keys_of_the_chosen_method_are_suggested_there() -> None:
     assert str(told.value) == "f: method.mask_treshold = 0.5: unknown key"
 
 
+def test_a_key_of_another_method_is_said_to_be_none_of_this_one() -> None:
+    with pytest.raises(ConfigError) as told:
+        parse_run_config({"method": {"name": "supervised", "mask_threshold": 0.5}}, "f")
+
+    assert str(told.value) == (
+        "f: method.mask_threshold = 0.5: unknown key for the method supervised"
+    )
+
+
 @pytest.mark.parametrize(
     ("tree", "sentence"),
     [
