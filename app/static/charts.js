@@ -1,5 +1,6 @@
 // Curves by Plotly.react: the node stays, zoom stays, colours follow the theme.
 
+import { isNarrow, setLegendAbove } from "./chart_legend.js";
 import { colour } from "./kinds.js";
 
 let loading = null;
@@ -37,6 +38,7 @@ export async function drawChart(
   if (!traces.some((trace) => trace.x.length > 0)) {
     if (node.dataset.drawn) Plotly.purge(node);
     delete node.dataset.drawn;
+    setLegendAbove(node, null);
     node.classList.add("empty");
     node.textContent = empty;
     return;
@@ -45,7 +47,10 @@ export async function drawChart(
   node.dataset.drawn = "yes";
   node.classList.remove("empty");
   const told = marks.length ? [...traces, ticks(marks)] : traces;
-  const plain = layout({ yTitle, range, span, marks, percent, stacked });
+  const isAbove = !stacked && more.showlegend !== false && isNarrow(node);
+  setLegendAbove(node, isAbove ? told : null);
+  const hasLegend = !stacked && !isAbove;
+  const plain = layout({ yTitle, range, span, marks, percent, hasLegend });
   await Plotly.react(node, told, merged(plain, more), CONFIG);
 }
 
@@ -72,6 +77,7 @@ function ticks(marks) {
     type: "scatter",
     mode: "markers",
     name: "checkpoint or event",
+    meta: { told: "checkpoint or event" },
     x: marks.map((mark) => mark.step),
     y: marks.map(() => 0),
     text: marks.map((mark) => escapeHtml(mark.told)),
@@ -82,8 +88,7 @@ function ticks(marks) {
 }
 
 /** span: [first, last] steps that the axis always shows; zooming in goes beyond it. */
-function layout({ yTitle, range, span, marks, percent, stacked }) {
-  const showLegend = !stacked;
+function layout({ yTitle, range, span, marks, percent, hasLegend }) {
   const axis = {
     gridcolor: colour("line"),
     zerolinecolor: colour("line"),
@@ -92,7 +97,7 @@ function layout({ yTitle, range, span, marks, percent, stacked }) {
   };
   return {
     uirevision: "kept",
-    margin: { l: 52, r: 14, t: showLegend ? 34 : 8, b: 34 },
+    margin: { l: 52, r: 14, t: hasLegend ? 34 : 8, b: 34 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, sans-serif", size: 12, color: colour("soft") },
@@ -102,7 +107,7 @@ function layout({ yTitle, range, span, marks, percent, stacked }) {
       bordercolor: colour("line"),
       font: { color: colour("ink"), size: 12 },
     },
-    showlegend: showLegend,
+    showlegend: hasLegend,
     legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0, font: { size: 11 } },
     xaxis: { ...axis, title: { text: "step", font: { size: 11 }, standoff: 4 }, showgrid: false, autorangeoptions: { include: span } },
     yaxis: {
@@ -150,6 +155,7 @@ export function line(name, x, y, tint, style = {}) {
   return {
     type: "scatter",
     name: escapeHtml(name),
+    meta: { told: name },
     x,
     y,
     connectgaps: false,

@@ -51,7 +51,7 @@ export function scoreTable({ runs, scores, kept }, tint) {
 /** `all`: every key; else only those whose values are not all the same. */
 export function configTable({ runs, differences, config, applied }, all, tint) {
   const rows = Object.entries(all ? config : differences).map(([key, values]) => [
-    h("code", {}, key),
+    h("code", {}, brokenAtDots(key)),
     null,
     (place) => h("span", { class: key in differences ? "new" : "old" }, has(values[place]) ? valueText(values[place]) : "–"),
     key,
@@ -64,6 +64,9 @@ export function configTable({ runs, differences, config, applied }, all, tint) {
     told.length ? h("div", {}, h("p", { class: "hint" }, "Changed while they trained:"), h("ul", { class: "names" }, told)) : null,
   ];
 }
+
+/** On a narrow screen a key goes on in the next line after a dot. */
+const brokenAtDots = (key) => key.split(".").flatMap((part, at) => (at ? [".", h("wbr", {}), part] : [part]));
 
 const has = (value) => value !== null && value !== undefined;
 

@@ -116,3 +116,22 @@ def test_teacher_and_student_stand_side_by_side(page: Page) -> None:
 
     expect(page.locator("#timeline-truth")).to_be_visible()
     expect(page.locator("#timeline-partner")).to_be_hidden()
+
+
+def test_on_a_phone_the_legend_of_a_chart_stands_above_it(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto("/live?run=teacher")
+
+    card = page.locator(".card", has=page.locator("#chart-ap"))
+    expect(card.locator(".chart-legend")).to_have_text(re.compile("teacher.*checkpoint or event"))
+    expect(card.locator(".main-svg .legend")).to_have_count(0)
+    page.goto("/errors?run=teacher&span=0")
+    expect(page.locator("#errors-history .main-svg").first).to_be_visible()
+    expect(page.locator("#errors-honesty .main-svg").first).to_be_visible()
+    expect(page.locator(".chart-legend span", has_text=re.compile(r"^\s*\|?\s*$"))).to_have_count(0)
+
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/live?run=teacher")
+
+    expect(card.locator(".main-svg .legend")).to_contain_text("checkpoint or event")
+    expect(page.locator(".chart-legend")).to_have_count(0)
