@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal
 
+from app.recent import Recent
 from lab.config import CocoConfig, RunConfig
 from lab.datasets.check import Report, check_coco, check_unannotated
 from lab.store.errors import StoreError
@@ -77,8 +75,7 @@ class CheckCache:
     """Reports by file, its size and the time it was changed, and that of its images' directory."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[object, ...], dict[str, Any]] = OrderedDict()
-        self._lock = Lock()
+        self._recent: Recent[tuple[object, ...], dict[str, Any]] = Recent(MOST_KEPT)
 
     def of(self, file: DeclaredFile) -> dict[str, Any]:
         """The file's entry with its findings, or without when something is missing.
@@ -89,18 +86,7 @@ class CheckCache:
         if entry["missing"] is not None or file.images is None:
             return entry
         images = file.images
-        with self._lock:
-            return entry | self._found(state_of(file, images), lambda: findings(file, images))
-
-    def _found(
-        self, key: tuple[object, ...], check: Callable[[], dict[str, Any]]
-    ) -> dict[str, Any]:
-        if key not in self._kept:
-            self._kept[key] = check()
-        self._kept.move_to_end(key)
-        while len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        return entry | self._recent.of(state_of(file, images), lambda: findings(file, images))
 
 
 def state_of(file: DeclaredFile, images: Path) -> tuple[object, ...]:

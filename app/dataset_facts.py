@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from threading import Lock
 from typing import Any
 
+from app.recent import Recent
 from lab.analysis.dataset_summary import summarize
 from lab.config import FOREIGN, RunConfig, parse_run_config
 from lab.datasets.load import class_frequencies
@@ -30,25 +29,15 @@ class DatasetFacts:
 
 
 class FactsCache:
-    """Facts by what they depend on, least recently used out first."""
+    """Facts by what they depend on."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, DatasetFacts] = OrderedDict()
-        self._lock = Lock()
+        self._recent: Recent[str, DatasetFacts] = Recent(MOST_KEPT)
 
     def of(self, store: Store, row: RunRow) -> DatasetFacts:
         """Counted by the first who asks; others wait for it."""
         key = repr((dataset_keys(store, row.run_id), own_config(row), row.categories))
-        return self._found(key, lambda: count_facts(store, row))
-
-    def _found(self, key: str, count: Callable[[], DatasetFacts]) -> DatasetFacts:
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = count()
-            self._kept.move_to_end(key)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+        return self._recent.of(key, lambda: count_facts(store, row))
 
 
 def own_config(row: RunRow) -> RunConfig | None:
