@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from app.fiftyone.request import LabelField
 from lab.analysis.errors import classify, supercategory_groups
+from lab.analysis.judge import MIN_VISIBLE_AREA
 from lab.analysis.match import mask_ious
-from lab.analysis.truth import image_truth
-from lab.datasets.records import Category, ImageRecord, LabelSource, Rle
+from lab.analysis.truth import ImageTruth, image_truth, visible_truth
+from lab.datasets.records import Category, ErrorKind, ImageRecord, LabelSource, Rle
 from lab.datasets.rle import areas, from_counts, tight_box
 from lab.store.errors import StoreError
 from lab.store.queries import (
@@ -66,6 +67,19 @@ class FieldContent:
     def row_masks(self, rows: slice) -> list[Rle | None]:
         return [self.masks.get(one) for one in self.columns["label_id"][rows].tolist()]
 
+    def truth_of(self, image: ImageRecord) -> ImageTruth | None:
+        """What of an image's truth the network could see; None where the truth is not known.
+
+        An image without objects is one on which every label is wrong, if its labels were judged.
+        """
+        kinds = self.columns["kind"][self.rows.get(image.image_id, slice(0, 0))]
+        if not image.annotations and not (kinds != ErrorKind.UNKNOWN).any():
+            return None
+        if any(one.mask is None for one in image.annotations):
+            return None
+        least = MIN_VISIBLE_AREA if self.field.source == "pseudo" else 0
+        return visible_truth(image_truth(image), self.visible.get(image.image_id), least)
+
 
 def check_labels(store: Store, run: RunRow, iterations: Iterable[int]) -> None:
     """Raises StoreError for a step that the run has not, or before its first pseudo-labels."""
@@ -97,6 +111,19 @@ def read_versions(store: Store, field: LabelField, image_ids: Iterable[int]) -> 
     step = max((one.step for one in evaluations(store, field.run_id)), default=0)
     version = Version(step, path.stat().st_mtime_ns)
     return dict.fromkeys(image_ids, version)
+
+
+def read_labels(
+    store: Store,
+    field: LabelField,
+    versions: Mapping[int, Version],
+    images: Mapping[int, ImageRecord],
+    categories: Sequence[Category],
+) -> FieldContent:
+    """The labels of a field of the images in `versions`, whatever they are."""
+    if field.source == "pseudo":
+        return read_pseudo_labels(store, field, versions)
+    return read_predictions(store, field, versions, images, categories)
 
 
 def read_pseudo_labels(

@@ -13,13 +13,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from app.fiftyone.attributes import TRUTH_TYPES, Type, label_types
-from app.fiftyone.content import (
-    FieldContent,
-    Version,
-    read_predictions,
-    read_pseudo_labels,
-    read_versions,
-)
+from app.fiftyone.content import FieldContent, Version, read_labels, read_versions
 from app.fiftyone.documents import Document, ImageDocuments, counts, sample_id, truth_values
 from app.fiftyone.request import GROUND_TRUTH, LabelField, Request
 from lab.datasets.records import Category, ImageRecord
@@ -28,7 +22,7 @@ from lab.store.store import Store
 
 INFO = "seglab"
 """Where `dataset.info` says what the dataset shows."""
-FORMAT = 2
+FORMAT = 3
 """Of the documents; a dataset of another format is made anew."""
 BATCH = 250
 TYPES: Mapping[Type, type[fo.Field]] = {
@@ -206,9 +200,7 @@ class Filler:
     def read(self, field: LabelField, versions: Mapping[int, Version]) -> FieldContent | None:
         if not versions:
             return None
-        if field.source == "pseudo":
-            return read_pseudo_labels(self.store, field, versions)
-        return read_predictions(self.store, field, versions, self.images, self.categories)
+        return read_labels(self.store, field, versions, self.images, self.categories)
 
     def versions_there(self, field: LabelField) -> dict[int, Version]:
         """What the dataset has of the field, by image id."""

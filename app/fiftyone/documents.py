@@ -19,9 +19,7 @@ from app.fiftyone.content import FieldContent
 from app.fiftyone.masks import Cutout, cutouts
 from app.fiftyone.matching import ImageMatches, Match, kept_ious, match_image
 from app.fiftyone.request import GROUND_TRUTH, LabelField, Request
-from lab.analysis.judge import MIN_VISIBLE_AREA
-from lab.analysis.truth import ImageTruth, image_truth, visible_truth
-from lab.datasets.records import Annotation, Category, ErrorKind, ImageRecord, IntArray
+from lab.datasets.records import Annotation, Category, ImageRecord
 
 Document = dict[str, Any]
 WITHOUT_BOX = (0.0, 0.0, 0.0, 0.0)
@@ -167,7 +165,7 @@ def _match(
 ) -> ImageMatches:
     """None of an image whose truth is not known. Masks that the store let go need not be there."""
     kept, kinds = columns["kept"].astype(bool), columns["kind"].astype("int64")
-    truth = _known_truth(content, image, kinds)
+    truth = content.truth_of(image)
     if truth is None:
         return ImageMatches({}, {})
     chosen = [mask for mask, one in zip(masks, kept.tolist(), strict=True) if one]
@@ -176,17 +174,6 @@ def _match(
         return ImageMatches({}, {})
     classes = columns["label"].astype("int64")
     return match_image(ious, classes, columns["score"], kept, kinds, truth)
-
-
-def _known_truth(content: FieldContent, image: ImageRecord, kinds: IntArray) -> ImageTruth | None:
-    """An image without objects is one on which every label is wrong, if its labels were judged."""
-    if not image.annotations and not (kinds != ErrorKind.UNKNOWN).any():
-        return None
-    if any(one.mask is None for one in image.annotations):
-        return None
-    visible = content.visible.get(image.image_id)
-    least = MIN_VISIBLE_AREA if content.field.source == "pseudo" else 0
-    return visible_truth(image_truth(image), visible, least)
 
 
 def _add_matches(documents: list[Document], matches: ImageMatches, field: LabelField) -> None:

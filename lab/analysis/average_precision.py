@@ -45,6 +45,7 @@ SHOWN_KINDS = (ErrorKind.COR, ErrorKind.LOC, ErrorKind.SIM, ErrorKind.OTH, Error
 
 Precision = NDArray[np.float64]
 CocoDict = dict[str, object]
+Results = Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,26 @@ def mask_ap(
     return ApResult({"AP": by_area.pop("AP"), **by_iou, **by_area}, per_class)
 
 
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """What COCO's AP and AR are means of: objects of all sizes, the best 100 of each image."""
+
+    precision: Precision
+    """(10 IoUs, 101 recalls, K); -1 for a class without truth."""
+    recall: Precision
+    """(10 IoUs, K); -1 for a class without truth."""
+
+
+def precision_curves(dataset: Dataset, predictions: Sequence[ImagePredictions]) -> Curves:
+    """Precision at every recall, and the recall reached. Raises ValueError as `mask_ap` does."""
+    _check(dataset, predictions)
+    evaluate = _pycocotools_results if hotcoco is None else _hotcoco_results
+    with _without_collector():
+        results = evaluate(truth_as_coco(dataset), detections_of(predictions))
+    precision, recall = (_array_of(results, name) for name in ("precision", "recall"))
+    return Curves(precision[:, :, :, 0, -1], recall[:, :, 0, -1])
+
+
 def evaluation_kinds(
     dataset: Dataset,
     predictions: Sequence[ImagePredictions],
@@ -151,6 +172,10 @@ def _scene(one: ImagePredictions, image: ImageRecord) -> Scene:
 
 def hotcoco_precision(truth: CocoDict, detections: Detections) -> Precision:
     """By hotcoco."""
+    return _array_of(_hotcoco_results(truth, detections), "precision")
+
+
+def _hotcoco_results(truth: CocoDict, detections: Detections) -> Results:
     if hotcoco is None:
         raise RuntimeError("hotcoco is not installed")
     rows = np.zeros((len(detections.scores), 7))
@@ -166,11 +191,15 @@ def hotcoco_precision(truth: CocoDict, detections: Detections) -> Precision:
     evaluation = hotcoco.COCOeval(coco, found, "segm")
     evaluation.evaluate()
     evaluation.accumulate()
-    return _precision_of(evaluation.eval)
+    return evaluation.eval
 
 
 def pycocotools_precision(truth: CocoDict, detections: Detections) -> Precision:
     """By pycocotools, whose progress messages are swallowed."""
+    return _array_of(_pycocotools_results(truth, detections), "precision")
+
+
+def _pycocotools_results(truth: CocoDict, detections: Detections) -> Results:
     with redirect_stdout(StringIO()):
         coco = _indexed(truth)
         found = _indexed({**truth, "annotations": []})
@@ -179,7 +208,7 @@ def pycocotools_precision(truth: CocoDict, detections: Detections) -> Precision:
         evaluation = reference_eval.COCOeval(coco, found, "segm")
         evaluation.evaluate()
         evaluation.accumulate()
-    return _precision_of(evaluation.eval)
+    return evaluation.eval
 
 
 def as_dicts(detections: Detections) -> list[CocoDict]:
@@ -204,10 +233,10 @@ def _indexed(content: CocoDict) -> Any:
     return coco
 
 
-def _precision_of(results: Mapping[str, object] | None) -> Precision:
+def _array_of(results: Results, name: str) -> Precision:
     if results is None:
         raise RuntimeError("the evaluator accumulated nothing")
-    return np.asarray(results["precision"], dtype=np.float64)
+    return np.asarray(results[name], dtype=np.float64)
 
 
 @contextmanager

@@ -169,6 +169,31 @@ def test_the_evaluation_panel_has_its_numbers(shown: Any, request_of_teacher: Re
     assert len(results.ypred_ids) >= verdicts.get("tp", 0) + verdicts.get("fp", 0)
 
 
+def test_a_note_says_what_the_numbers_are_of_and_never_replaces_somebodys(
+    shown: Any, fiftyone_lab: Store, request_of_teacher: Request
+):
+    from fiftyone.operators.store import ExecutionStore
+
+    from app.fiftyone.evaluation_notes import STORE, evaluation_id
+    from app.fiftyone.showing import evaluate
+
+    field = request_of_teacher.fields[1]
+    kept = ExecutionStore.create(STORE, shown._doc.id)
+
+    def notes_again() -> dict[str, str]:
+        evaluate(fiftyone_lab, request_of_teacher, shown, [field])
+        return kept.get("notes") or {}
+
+    ours = notes_again()
+    own = evaluation_id(shown, field.eval_key) or ""
+    kept.set("notes", {**ours, own: "look at the cats"})
+    theirs = notes_again()
+
+    assert "mAP and mAR are COCO's, of all labels by score" in ours[own]
+    assert theirs[evaluation_id(shown, field.eval_key) or ""] == "look at the cats"
+    assert len(theirs) == len(ours)
+
+
 def test_our_ious_are_those_of_fiftyones_masks(shown: Any, request_of_teacher: Request):
     from fiftyone.utils.iou import compute_ious
 
@@ -220,6 +245,8 @@ def test_predictions_that_are_the_truth_have_no_errors(fiftyone_lab: Store, mong
     assert dataset.count_values("student.detections.kind") == {"Cor": len(results)}
     assert dataset.sum("eval_student_fp") == dataset.sum("eval_student_fn") == 0
     assert filled.images == 4
+    assert dataset.load_evaluation_results("eval_student").mAP() == 1
+    assert dataset.load_evaluation_results("eval_student").mAR() == 1
 
 
 def without_nothing(document: Any) -> Any:

@@ -127,10 +127,13 @@ def test_fiftyones_own_evaluation_panel_opens_on_our_matches(
     app_page.goto(session_of(request_of_teacher, fiftyone_app).door)
     app_page.get_by_title("New panel").first.click()
     app_page.get_by_text("Model Evaluation").first.click()
+    expect(app_page.get_by_text("mAP and mAR are COCO's").first).to_be_visible()
     app_page.get_by_text("eval_latest", exact=True).first.click()
 
     row = app_page.locator("tr", has_text="True Positives")
     expect(row).to_contain_text(str(right))
+    ap = dataset.load_evaluation_results("eval_latest").mAP()
+    expect(app_page.locator("tr", has_text="mAP")).to_contain_text(f"{ap:.2f}")
 
 
 def view_name(kind: ErrorKind) -> str:

@@ -98,6 +98,16 @@ def test_fiftyones_recall_and_precision_are_those_of_the_store(dataset: Any, cou
     assert metrics["support"] == counted.truths
 
 
+def test_without_some_masks_nobody_says_an_ap(
+    request: pytest.FixtureRequest, dataset: Any, counted: Counted
+):
+    results = dataset.load_evaluation_results("eval_latest")
+
+    all_there = request.node.callspec.params["dataset"] == "all masks"
+    assert hasattr(results, "mAP") == all_there
+    assert results.config.compute_mAP == all_there
+
+
 def test_every_kept_label_on_an_image_without_objects_is_wrong(dataset: Any):
     empty = dataset.match({"image_id": 5}).first()
 
