@@ -23,6 +23,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.exc import DatabaseError
 
 from lab.store import tables
+from lab.store.column_check import misfit
 from lab.store.database import A_FILE
 from lab.store.errors import RunNotFound, StoreError, StoreTooNew
 from lab.store.run_queries import get_run
@@ -30,7 +31,7 @@ from lab.store.run_state import StoredStatus
 from lab.store.runs import delete_run
 from lab.store.schema import newest_version
 from lab.store.store import RUN_ID, Store
-from lab.store.transfer import copy_run, is_unfinished, run_digest
+from lab.store.transfer import TRANSLATED, WHOLE, copy_run, is_unfinished, run_digest
 
 FORMAT = 1
 SUFFIX = ".seglab"
@@ -137,7 +138,7 @@ def _opened(scratch: Path, run_id: str, path: Path) -> Store:
         raise BundleError(f"{path}: damaged: its store.db: {error.__cause__ or error}") from None
     try:
         reason = _flaw(alone, run_id)
-    except (DatabaseError, ValueError, TypeError) as error:
+    except (DatabaseError, ValueError, TypeError, LookupError, AttributeError) as error:
         reason = f"run {run_id} cannot be read: {getattr(error, 'orig', None) or error}"
     if reason is not None:
         alone.close()
@@ -152,6 +153,9 @@ def _flaw(alone: Store, run_id: str) -> str | None:
         missing = sorted({one.name for one in tables.METADATA.sorted_tables} - there)
         if missing:
             return f"its store.db has no table {missing[0]}"
+        wrong = misfit(connection, (*WHOLE, *TRANSLATED))
+        if wrong is not None:
+            return wrong
         status = connection.scalar(select(tables.runs.c.status))
     known = get_args(StoredStatus)
     if status is not None and status not in known:

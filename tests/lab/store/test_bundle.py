@@ -16,6 +16,8 @@ from sqlalchemy import select, text
 from lab.config import RunConfig
 from lab.store import tables, transfer
 from lab.store.bundle import BundleError, import_bundle, read_manifest, write_bundle
+from lab.store.column_check import misfit
+from lab.store.database import A_FILE
 from lab.store.errors import StoreTooNew
 from lab.store.queries import get_run, list_runs
 from lab.store.recorder import StoreRecorder
@@ -25,6 +27,7 @@ from lab.store.transfer import LEFT_BEHIND, TRANSLATED, UNFINISHED, WHOLE, copy_
 from tests.app.commands.conftest import record_by_hand
 from tests.databases import BOTH, new_url
 from tests.factories import filled_store, pseudo_labels
+from tests.lab.store.old_stores import DIRECTORY, restore
 
 OWN_NUMBERS = {"run", "label_id", "first_label_id", "event_id", "dataset_id", "truth", "name_id"}
 
@@ -248,7 +251,27 @@ def test_a_newer_file_is_refused(filled: Store, other: Store, fork: str, tmp_pat
     ("statement", "reason"),
     [
         ("DROP TABLE label_masks", "its store.db has no table label_masks"),
-        ("UPDATE runs SET config = '{'", "cannot be read: Expecting property name"),
+        ("UPDATE runs SET config = '{'", "runs.config: '{', expected an object in JSON"),
+        ("UPDATE runs SET config = '[]'", r"runs.config: '\[\]', expected an object in JSON"),
+        ("UPDATE runs SET categories = '[{}]'", "cannot be read: "),
+        ("UPDATE runs SET name = x'ff'", r"runs.name: b'\\xff', expected text"),
+        (
+            "UPDATE labels SET mask_quality = 'high' WHERE position = 1",
+            "labels.mask_quality: 'high', expected a number",
+        ),
+        ("UPDATE labels SET gt_id = 1.5", "labels.gt_id: 1.5, expected a whole number"),
+        ("UPDATE labels SET kept = 'yes'", "labels.kept: 'yes', expected a whole number"),
+        ("UPDATE scalars SET value = x'00'", r"scalars.value: b'\\x00', expected a number"),
+        ("UPDATE label_masks SET counts = 'abc'", "label_masks.counts: 'abc', expected bytes"),
+        (
+            f"UPDATE truths SET area = '{'long' * 100}'",
+            rf"truths.area: '{'long' * 14}lon\.\.\., expected a number",
+        ),
+        (
+            "UPDATE label_sets SET packed = substr(packed, 2)",
+            r"label_sets.packed: \d+ bytes, which do not fit its candidates",
+        ),
+        ("UPDATE evaluations SET kinds = 'x'", "evaluations.kinds: 'x', expected an object"),
         ("UPDATE runs SET status = 'zzz'", "status 'zzz' of the run: expected queued, running"),
         (None, "its store.db: .*file is not a database"),
     ],
@@ -273,6 +296,14 @@ def test_a_store_inside_that_makes_no_sense_is_refused_by_the_name_of_the_file(
         import_bundle(other, tmp_path / "hostile.zip")
 
     assert [row.run_id for row in list_runs(other)] == before
+
+
+@pytest.mark.parametrize("path", sorted(DIRECTORY.glob("*.sql")), ids=lambda path: path.stem)
+def test_no_store_that_we_ever_wrote_has_a_misfit(tmp_path: Path, path: Path):
+    restore(path, tmp_path)
+
+    with Store.open(tmp_path, url=A_FILE) as store, store.reading() as connection:
+        assert misfit(connection, tables.METADATA.sorted_tables) is None
 
 
 def test_a_newer_schema_is_refused(filled: Store, other: Store, fork: str, tmp_path: Path):
