@@ -8,6 +8,7 @@ import { applyLive, checked, tellAnswer } from "./live_change.js";
 import { session } from "./session.js";
 import { count } from "./text.js";
 import { changesOf } from "./what_if_changes.js";
+import { dropsNothing } from "./what_if_rules.js";
 
 const WAYS = [
   ["apply", "Apply live", "The run takes the thresholds over before its next step", applyNow],
@@ -37,12 +38,15 @@ export function buildActs(view) {
     const any = Object.keys(changesOf(view, run)).length > 0;
     const can = [run.actions.includes("apply"), run.actions.includes("fork"), true];
     buttons.forEach((button, at) => (button.disabled = !any || !can[at]));
-    setText(why, any ? whyNot(run, can) : "Move a slider to act on it.");
+    setText(why, any ? whyNot(run, can) : nothingYet(view));
     if (told.dataset.run !== run.run_id) fill(told);
     told.dataset.run = run.run_id;
   };
   return { node: h("div", { class: "rows" }, h("div", { class: "toolbar" }, buttons, why), told), show };
 }
+
+const nothingYet = ({ axes, now }) =>
+  axes && dropsNothing(now, axes) ? "" : "Move a slider to act on it.";
 
 function whyNot(run, [apply, canFork]) {
   if (apply && canFork) return "";

@@ -6,6 +6,8 @@ const COUPLED_START = 0.7;
 
 export const index = (threshold) => Math.min(100, Math.max(0, Math.round(100 * threshold)));
 export const isCoupled = (rule) => "coupledIndex" in rule;
+/** Whether the run's method has a threshold on neither score, so that its rule drops nothing here. */
+export const dropsNothing = (rule, { x, y }) => !isCoupled(rule) && x.key === null && y.key === null;
 export const sameForm = (a, b) => isCoupled(a) === isCoupled(b);
 export const same = (a, b) => Object.keys({ ...a, ...b }).every((name) => a[name] === b[name]);
 

@@ -2,19 +2,25 @@
 
 import { judged, kept, meanIou, minus, precision } from "./histogram.js";
 import { count, isNumber, percent, plural, score } from "./text.js";
-import { isCoupled, same, sameForm } from "./what_if_rules.js";
+import { dropsNothing, isCoupled, same, sameForm } from "./what_if_rules.js";
 
 const at = (index) => (index / 100).toFixed(2);
 
 /** now, then: rules (what_if_rules.js) on `axes`. `read` gives the counts that a rule keeps. */
 export function sentence(now, then, read, axes) {
-  if (same(now, then))
-    return "These are the thresholds of this run. Move a slider, or click in the plane, to see what others would have kept.";
+  if (same(now, then)) return unmoved(now, axes);
   if (!sameForm(now, then)) return contrast(then, read(now), read(then), axes);
   const both = read(meet(now, then));
   const enter = minus(read(then), both);
   const leave = minus(read(now), both);
   return `${capital(movement(now, then, axes))} would ${effect(enter, leave)}.${fit(read(now), read(then))}`;
+}
+
+function unmoved(now, axes) {
+  const move = "Move a slider, or click in the plane, to see what";
+  return dropsNothing(now, axes)
+    ? `This run drops nothing by these scores. ${move} thresholds on them would have kept.`
+    : `These are the thresholds of this run. ${move} others would have kept.`;
 }
 
 /** How well all that is kept would fit, where masks were made from boxes. */

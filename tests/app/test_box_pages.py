@@ -159,6 +159,8 @@ def test_the_plane_starts_with_box_and_pixel_scores_and_shows_how_well_masks_fit
     expect(page.locator("label[for=y-slider]")).to_have_text("Pixel score ≥")
     expect(page.get_by_label("Colour shows")).to_have_value("iou")
     expect(page.locator("#what-if-applies")).to_contain_text("a threshold on neither score")
+    expect(page.locator("#what-if-sentence")).to_contain_text("drops nothing by these scores")
+    expect(page.locator("#what-if-why")).to_be_empty()
     options = page.get_by_label("Score across the plane").locator("option").all_inner_texts()
     assert "mask score (MQS)" in options
     assert "depth score" not in options
