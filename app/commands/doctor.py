@@ -16,6 +16,8 @@ import typer
 
 from app.commands.options import Json, StoreRoot
 from app.commands.terminal import counted, say_json, say_table
+from app.fiftyone.mongod import NoDatabase
+from app.fiftyone.readiness import fiftyone_version, is_named, server_at_hand
 from lab.store.errors import StoreError, StoreMissing
 from lab.store.queries import store_sizes
 from lab.store.sqlite import SqliteFile
@@ -40,13 +42,14 @@ class Finding:
 
 
 def doctor(store_root: StoreRoot = None, json: Json = False) -> None:
-    """Look at versions, GPU, browser, store and disk. The exit code is 1 when one is broken."""
+    """Look at versions, GPU, browser, FiftyOne, store and disk. Exit code 1: one is broken."""
     root = store_root or default_root()
     findings = [
         check_python(sys.version_info[:2]),
         *(check_package(name) for name in PACKAGES),
         check_torch(),
         check_browser(shutil.which),
+        *check_fiftyone(),
         check_store(root),
         check_disk(root),
     ]
@@ -93,6 +96,19 @@ def check_browser(find: Callable[[str], str | None]) -> Finding:
     return Finding(
         "chromium", "note", "none: browser tests skip (Debian: apt-get install chromium)"
     )
+
+
+def check_fiftyone() -> list[Finding]:
+    """FiftyOne is wanted by `seglab fiftyone` alone, and needs a MongoDB."""
+    try:
+        found = Finding("fiftyone", "ok", fiftyone_version())
+    except NoDatabase as problem:
+        return [Finding("fiftyone", "note", str(problem))]
+    try:
+        return [found, Finding("mongodb", "ok", server_at_hand())]
+    except NoDatabase as problem:
+        state: State = "broken" if is_named() else "note"
+        return [found, Finding("mongodb", state, str(problem))]
 
 
 def check_store(root: Path) -> Finding:

@@ -84,13 +84,13 @@ def database_name(root: Path) -> str:
     return f"seglab_{user}_{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:12]}"
 
 
-def check_answers(uri: str, origin: str) -> None:
+def check_answers(uri: str, origin: str, milliseconds: int = ANSWER_MS) -> None:
     """Raises NoDatabase unless a server is there."""
     from pymongo import MongoClient  # it comes with FiftyOne, which need not be installed
     from pymongo.errors import PyMongoError
 
     try:
-        with MongoClient(uri, serverSelectionTimeoutMS=ANSWER_MS) as client:
+        with MongoClient(uri, serverSelectionTimeoutMS=milliseconds) as client:
             client.admin.command("ping")
     except (PyMongoError, ValueError) as error:
         reason = str(error).split(",")[0].split(" (configured")[0]

@@ -10,13 +10,14 @@ from app.fiftyone.database import Address
 from app.fiftyone.mongod import NoDatabase
 
 PLUGINS = Path(__file__).parent / "plugins"
+INSTALL = "pip install -e '.[fiftyone]'"
 OWN_PLUGINS_VARIABLE = "FIFTYONE_PLUGINS_DIR"
 
 
 def check_installed() -> None:
     """Raises NoDatabase, with the command that installs it, where FiftyOne is not installed."""
     if find_spec("fiftyone") is None:
-        raise NoDatabase("FiftyOne is not installed: pip install -e '.[fiftyone]'")
+        raise NoDatabase(f"FiftyOne is not installed: {INSTALL}")
 
 
 def fiftyone_environment(address: Address, root: Path) -> dict[str, str]:

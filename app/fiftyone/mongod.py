@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,21 +34,23 @@ def own_directory() -> Path:
     return Path(sys.prefix) / "mongod"
 
 
-def find_mongod() -> Path:
-    """The first server program that starts here.
+def find_mongod(seconds: float = ASK_SECONDS) -> Path:
+    """The first server program that starts here. They are given so long together.
 
     Raises:
         NoDatabase: none does.
     """
     tried: dict[Path, str] = {}
+    deadline = time.monotonic() + seconds
     for program in candidates():
-        problem = why_not(program)
+        problem = why_not(program, deadline - time.monotonic())
         if problem is None:
             return program
         tried[program] = problem
+    unset = f", or unset {PROGRAM_VARIABLE}" if os.environ.get(PROGRAM_VARIABLE) else ""
     raise NoDatabase(
         f"FiftyOne needs MongoDB and no mongod starts here: {advice(tried)}, "
-        f"or set {URI_VARIABLE} to a server."
+        f"or set {URI_VARIABLE} to a server{unset}."
         + "".join(f" Tried: {program} ({problem})." for program, problem in tried.items())
     )
 
@@ -74,14 +77,16 @@ def candidates() -> Iterator[Path]:
             yield Path(found)
 
 
-def why_not(program: Path) -> str | None:
+def why_not(program: Path, seconds: float = ASK_SECONDS) -> str | None:
     """None when it starts, else its own complaint. FiftyOne's bundled one wants OpenSSL 1.1."""
     try:
         asked = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
+            [program, "--version"], capture_output=True, text=True, timeout=seconds, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(getattr(error, "strerror", None) or error)
+    except subprocess.TimeoutExpired:
+        return "does not say its version in time"
+    except OSError as error:
+        return str(error.strerror or error)
     if asked.returncode == 0:
         return None
     lines = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]

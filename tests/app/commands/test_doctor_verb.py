@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from app.cli import main
-from app.commands.doctor import check_browser, check_disk, check_package, check_python, check_store
+from app.commands.doctor import (
+    check_browser,
+    check_disk,
+    check_fiftyone,
+    check_package,
+    check_python,
+    check_store,
+)
+from app.fiftyone.mongod import PROGRAM_VARIABLE, URI_VARIABLE
 from lab.store.database import VARIABLE
 from lab.store.store import Store
 
@@ -70,3 +82,73 @@ def test_a_broken_store_makes_the_exit_code_1(tmp_path: Path, capsys: pytest.Cap
 
     assert main(["doctor", "--store", str(tmp_path)]) == 1
     assert "broken" in capsys.readouterr().out
+
+
+@pytest.fixture
+def fiftyone_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FiftyOne is there, and nobody has named a server or a program."""
+    if find_spec("fiftyone") is None:
+        pytest.skip("FiftyOne is not installed: pip install -e '.[fiftyone]'")
+    for variable in (URI_VARIABLE, PROGRAM_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def fake_mongod(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_fiftyone_and_the_mongod_that_it_would_use_are_named(
+    fiftyone_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    program = fake_mongod(tmp_path / "mongod", "echo db version v6")
+    monkeypatch.setenv(PROGRAM_VARIABLE, str(program))
+
+    package, server = check_fiftyone()
+
+    assert (package.name, package.state, package.detail) == ("fiftyone", "ok", version("fiftyone"))
+    assert (server.name, server.state, server.detail) == ("mongodb", "ok", f"mongod at {program}")
+
+
+def test_a_mongod_that_hangs_is_not_waited_for(
+    fiftyone_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(PROGRAM_VARIABLE, str(fake_mongod(tmp_path / "mongod", "exec sleep 60")))
+    began = time.monotonic()
+
+    server = check_fiftyone()[1]
+
+    assert time.monotonic() - began < 10
+    assert server.state == "broken"
+    assert PROGRAM_VARIABLE in server.detail and "does not say its version" in server.detail
+
+
+def test_a_server_that_does_not_answer_is_broken_and_its_password_stays_secret(
+    fiftyone_installed: None, monkeypatch: pytest.MonkeyPatch
+):
+    with socket.socket() as deaf:  # it takes the call and never says a word
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        port = deaf.getsockname()[1]
+        monkeypatch.setenv(URI_VARIABLE, f"mongodb://ada:geheim@127.0.0.1:{port}/")
+        began = time.monotonic()
+
+        server = check_fiftyone()[1]
+
+    assert time.monotonic() - began < 10
+    assert server.state == "broken"
+    assert f"unset {URI_VARIABLE}" in server.detail
+    assert "geheim" not in server.detail
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "mongodb://", "mongodb://h:x/", "mongodb://a:b@c@d/"])
+def test_a_server_address_that_is_none_is_told_in_one_line(
+    fiftyone_installed: None, monkeypatch: pytest.MonkeyPatch, uri: str
+):
+    monkeypatch.setenv(URI_VARIABLE, uri)
+
+    server = check_fiftyone()[1]
+
+    assert server.state == "broken"
+    assert server.detail.startswith(URI_VARIABLE) and "\n" not in server.detail

@@ -18,6 +18,7 @@ import pytest
 from app.fiftyone.database import database
 from app.fiftyone.keeper import free_port, start_somewhere
 from app.fiftyone.mongod import PROGRAM_VARIABLE, URI_VARIABLE, find_mongod, stop
+from app.fiftyone.readiness import server_at_hand
 from app.fiftyone_sessions import directory
 from lab.store.store import Store
 
@@ -74,6 +75,12 @@ def test_datasets_of_two_stores_on_somebodys_server_do_not_meet(
     assert len(ours) == 2
     assert shown == [names, names]
     assert not (directory(tmp_path / "copy") / "mongod.json").exists()
+
+
+def test_the_doctor_finds_somebodys_server(somebodys_server: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(URI_VARIABLE, somebodys_server)
+
+    assert server_at_hand() == f"answers at {somebodys_server.removeprefix('mongodb://')[:-1]}"
 
 
 def test_without_a_server_the_verb_ends_with_one_sentence(fiftyone_lab: Store, tmp_path: Path):
