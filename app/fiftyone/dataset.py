@@ -124,13 +124,18 @@ def label_fields(name: str, types: Mapping[str, Type]) -> dict[str, fo.Field]:
 
 
 def remember(dataset: Dataset, request: Request) -> None:
-    """Write into the dataset what it shows; fields of earlier requests stay in it, behind these."""
-    before = dataset.info.get(INFO, {}).get("request", {"fields": []})
+    """Write into the dataset what it shows; fields of earlier requests stay in it, behind these.
+
+    What else is written down there may be of another process.
+    """
+    dataset.reload()
+    told = dataset.info.get(INFO, {})
+    before = told.get("request", {"fields": []})
     names = {field.name for field in request.fields}
     older = [one for one in before["fields"] if one["name"] not in names]
     info = request.as_info()
     info["fields"] = [*map(dict, info["fields"]), *older]
-    dataset.info[INFO] = {"format": FORMAT, "request": info}
+    dataset.info[INFO] = {**told, "format": FORMAT, "request": info}
     dataset.save()
 
 

@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.fiftyone.app_server import DOOR
+from app.fiftyone.asked_views import save_asked_view
 from app.fiftyone.dataset import Dataset, bring_forward, recorded_request
 from app.fiftyone.door import WrongAddress, find_way, page_of, read_wish
-from app.fiftyone.saved_views import save_views
 from lab.store.errors import StoreError
 
 
@@ -52,10 +52,10 @@ def page_for(parameters: dict[str, str]) -> str:
         raise WrongAddress(f"image={wish.image}: it has no labels in this dataset")
     if wish.field is not None:
         bring_forward(dataset, wish.field)
+    slug = None
     if way.plan is not None:
-        save_views(dataset, [way.plan])
+        slug = to_slug(save_asked_view(dataset, way.plan))
     forget_what_was_open()
-    slug = None if way.plan is None else to_slug(way.plan.name)
     return page_of(dataset.slug, way, slug)
 
 

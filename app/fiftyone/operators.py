@@ -9,6 +9,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from app.fiftyone.actions import changes_of, relaunch, remember_selection, rules_of
+from app.fiftyone.asked_views import save_asked_view
 from app.fiftyone.cells import cells_of
 from app.fiftyone.forms import (
     NOT_OURS,
@@ -27,7 +28,7 @@ from app.fiftyone.forms import (
     with_numbers,
 )
 from app.fiftyone.request import LabelField, Request
-from app.fiftyone.saved_views import build_view, save_views
+from app.fiftyone.saved_views import build_view
 from app.fiftyone.views import ViewPlan, confusion_view
 from app.selections import labels_page
 from lab.config import ConfigError
@@ -169,7 +170,7 @@ def open_view(ctx: Context, plan: ViewPlan) -> None:
 
     The page learns of new names only when it is loaded again, so it is sent the view itself.
     """
-    save_views(ctx.dataset, [plan])
+    save_asked_view(ctx.dataset, plan)
     ctx.ops.set_view(build_view(ctx.dataset, plan))
 
 

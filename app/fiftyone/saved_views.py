@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 from functools import reduce
 from operator import and_, or_
 from typing import Any
 
+import fiftyone as fo
 from fiftyone import ViewField as F
+from fiftyone.core.utils import to_slug
 
 from app.fiftyone.dataset import Dataset
 from app.fiftyone.request import GROUND_TRUTH, Request, eval_key
@@ -50,15 +52,23 @@ def expression(condition: Condition) -> Any:
             return attribute.exists()
 
 
-def save_views(dataset: Dataset, plans: Iterable[ViewPlan]) -> None:
-    """Save each under its name, in place of one that has it already."""
-    for plan in plans:
-        view = build_view(dataset, plan)
-        dataset.save_view(plan.name, view, description=plan.about, overwrite=True)
-
-
 def save_standing_views(dataset: Dataset, request: Request) -> None:
     """The views that every field has; those that are there stay as they are."""
-    there = set(dataset.list_saved_views())
+    there = {one.slug for one in dataset._doc.get_saved_views()}
     for field in request.fields:
-        save_views(dataset, (one for one in standing_views(field) if one.name not in there))
+        for plan in standing_views(field):
+            if to_slug(plan.name) not in there:
+                dataset.save_view(plan.name, build_view(dataset, plan), description=plan.about)
+
+
+def forget_cut_outs(dataset: Dataset) -> None:
+    """Let saved views collect their cut-outs anew when they are opened: labels have changed.
+
+    FiftyOne keeps the cut-outs of a saved view as a dataset beside this one, for ever.
+    """
+    for saved in dataset._doc.get_saved_views():
+        for stage in saved.view_stages:
+            parameters = dict(json.loads(stage)["kwargs"])
+            name = (parameters.get("_state") or {}).get("name")
+            if name is not None and fo.dataset_exists(name):
+                fo.delete_dataset(name)

@@ -17,7 +17,7 @@ from app.fiftyone.dataset import Dataset, Filled, Progress, fill, quiet, recorde
 from app.fiftyone.evaluation import register_evaluation
 from app.fiftyone.mongod import NoDatabase
 from app.fiftyone.request import LabelField, Request
-from app.fiftyone.saved_views import save_standing_views
+from app.fiftyone.saved_views import forget_cut_outs, save_standing_views
 from lab.store.queries import get_run, images_of
 from lab.store.store import Store
 
@@ -51,6 +51,7 @@ def fill_and_dress(
     ]
     if changed:
         evaluate(store, request, dataset, changed)
+        forget_cut_outs(dataset)
     save_standing_views(dataset, request)
     dataset.app_config.color_scheme = colour_scheme(recorded_request(dataset) or request)
     dataset.save()
