@@ -20,7 +20,15 @@ from app.commands.options import (
     open_reader,
     window_in_words,
 )
-from app.commands.row_files import PARQUET, Columns, whole_file, write_csv, write_parquet, writing
+from app.commands.row_files import (
+    PARQUET,
+    Columns,
+    is_special,
+    whole_file,
+    write_csv,
+    write_parquet,
+    writing,
+)
 from app.commands.run_rows import label_rows, scalar_rows
 from app.commands.terminal import CommandFailed, WrongUse, byte_size, note
 from lab.datasets.coco import write_coco
@@ -78,6 +86,8 @@ def export(
     format = format or format_of(out)
     if checkpoints and format is not Format.RUN:
         raise WrongUse(f"--checkpoints go into a whole run only: FILE{SUFFIX}")
+    if dropped and format is Format.SCALARS:
+        raise WrongUse("--dropped is about labels: curves have none")
     if format is Format.RUN:
         if dropped or first is not None or last is not None:
             raise WrongUse("a whole run is exported with all its labels and steps")
@@ -128,6 +138,8 @@ def export_scalars(run: RunRow, parts: Iterator[Columns], out: Path) -> int:
 
 def export_run(store_root: Path | None, run: str, out: Path, *, checkpoints: bool) -> None:
     """One file that `seglab import` takes into another store."""
+    if is_special(out):
+        raise WrongUse(f"{out}: a whole run goes into a file, not into a pipe or a device")
     with open_reader(store_root) as store, writing(out):
         row = get_run(store, run)
         write_bundle(store, row.run_id, out, checkpoints=checkpoints)
@@ -140,7 +152,8 @@ def export_coco(store: Store, run: RunRow, chosen: LabelFilter, out: Path) -> in
     """A COCO instances json; of each image the labels of its newest step. Returns their number.
 
     Raises:
-        CommandFailed: some of these labels were recorded without their masks (`record.keep`).
+        CommandFailed: some of these labels were recorded without their masks (`record.keep`), or
+            on images that no dataset of the run has.
     """
     columns = label_columns(store, run.run_id, chosen, COCO_COLUMNS)
     newest = newest_of_each_image(columns["image_id"], columns["step"])
@@ -149,10 +162,16 @@ def export_coco(store: Store, run: RunRow, chosen: LabelFilter, out: Path) -> in
     missing = len(columns["label_id"]) - len(masks)
     if missing:
         raise CommandFailed(
-            f"{missing} labels were recorded without their masks (record.keep): choose a window "
+            f"{missing} labels have no masks (record.keep, seglab gc): choose a window "
             "with --from and --to that ends at a step that kept them"
         )
     images = images_of(store, run.run_id, "train")
+    strange = set(columns["image_id"].tolist()) - {image.image_id for image in images}
+    if strange:
+        raise CommandFailed(
+            f"image {min(strange)} is in no dataset of run {run.run_id}, and COCO needs its file "
+            "and size: FILE.parquet and FILE.csv hold its labels without"
+        )
     with whole_file(out) as temporary:
         write_coco(pseudo_dataset(run, images, columns, masks), temporary)
     return len(masks)

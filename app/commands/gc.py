@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import Json, StoreRoot
+from app.commands.options import MOST_STEPS, Json, StoreRoot, open_reader
 from app.commands.terminal import WrongUse, byte_size, note, say, say_json, say_table
 from lab.store.queries import RunRow, get_run, list_runs
 from lab.store.retention import MaskPolicy, Plan, RunPlan, carry_out, plan_retention
@@ -32,6 +32,7 @@ def gc(
         int | None,
         typer.Option(
             min=1,
+            max=MOST_STEPS,
             metavar="K",
             help="Keep the masks of every K-th recorded step, remove the others.",
         ),
@@ -58,6 +59,8 @@ def gc(
     if delete and (not runs or masks or keep_every is not None or older_than is not None):
         raise WrongUse("gc --delete takes the names of the runs to delete, and nothing else")
     policy = MaskPolicy(keep_every) if masks or keep_every is not None else None
+    with open_reader(store_root):
+        pass  # where there is no store, none is made
     with Store.open(store_root, read_only=not yes) as store:
         chosen = choose(store, runs or [], older_than)
         plan = plan_retention(store, chosen, policy)
@@ -72,7 +75,8 @@ def gc(
 
 def choose(store: Store, keys: list[str], older_than: float | None) -> list[RunRow]:
     """The runs that are meant: by name, or all; of these the ones that ended long enough ago."""
-    rows = [get_run(store, key) for key in keys] if keys else list_runs(store)
+    named = {row.run_id: row for row in (get_run(store, key) for key in keys)}
+    rows = list(named.values()) if keys else list_runs(store)
     if older_than is None:
         return rows
     latest = time.time() - older_than * DAY

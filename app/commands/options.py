@@ -36,11 +36,19 @@ RunKey = Annotated[
     str,
     typer.Argument(metavar="RUN", help='Run id, its beginning, a unique name, or "last".'),
 ]
+MOST_STEPS = 2**31 - 1
+"""No store holds a higher step."""
 FirstStep = Annotated[
-    int | None, typer.Option("--from", min=0, help="First step to look at.  [default: the first]")
+    int | None,
+    typer.Option(
+        "--from", min=0, max=MOST_STEPS, help="First step to look at.  [default: the first]"
+    ),
 ]
 LastStep = Annotated[
-    int | None, typer.Option("--to", min=0, help="Last step to look at.  [default: the newest]")
+    int | None,
+    typer.Option(
+        "--to", min=0, max=MOST_STEPS, help="Last step to look at.  [default: the newest]"
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

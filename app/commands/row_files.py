@@ -90,17 +90,29 @@ def replacing(path: Path) -> Iterator[IO[str]]:
 def whole_file(path: Path) -> Iterator[Path]:
     """Where to write what takes the place of `path` when the block ends without an error.
 
+    A pipe or a device stays what it is and is written to. A link stays; what it names is replaced.
+
     Raises:
         CommandFailed: it cannot be written; what was there before still is.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if is_special(path):
+        with writing(path):
+            yield path
+        return
+    target = path.resolve() if path.exists() else path
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with writing(path):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            temporary.replace(path)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """Whether something is there that is no file: a pipe, a device."""
+    return path.exists() and not path.is_file()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ EXAMPLE = (
     "seglab sql \"SELECT class, kind, count(*) FROM pseudo_labels WHERE run_id = 'ID' AND kept "
     'GROUP BY class, kind"'
 )
+MOST_ROWS = 1_000_000_000
 
 
 def sql(
@@ -27,7 +28,9 @@ def sql(
     tables: Annotated[
         bool, typer.Option("--tables", help="Explain what can be asked: views and their columns.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=0, help="Most rows to answer; 0 = all.")] = 1000,
+    limit: Annotated[
+        int, typer.Option(min=0, max=MOST_ROWS, help="Most rows to answer; 0 = all.")
+    ] = 1000,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     store_root: StoreRoot = None,
     json: Json = False,
@@ -51,6 +54,11 @@ def show(found: SqlAnswer, *, as_csv: bool, json: bool) -> None:
     """Print an answer. JSON is a list of objects; bytes are hexadecimal."""
     rows = [tuple(_printable(value) for value in row) for row in found.rows]
     if json:
+        twice = {name for name in found.columns if found.columns.count(name) > 1}
+        if twice:
+            raise WrongUse(
+                f"two columns are called {min(twice)}: --json needs a name for each (AS)"
+            )
         say_json([dict(zip(found.columns, row, strict=True)) for row in rows])
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")

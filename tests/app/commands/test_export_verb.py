@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from lab.store.queries import checkpoints, get_run
 from lab.store.recorder import StoreRecorder
 from lab.store.runs import create_run
 from lab.store.store import Store
+from tests.app.commands.conftest import labels_of
 from tests.factories import pseudo_labels
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -137,6 +140,79 @@ def test_a_place_that_cannot_be_written_is_named(
     error = capsys.readouterr().err
     assert error.startswith(f"seglab: {out}: cannot be written: ")
     assert error.count("\n") == 1
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(store: Store, recorded: str, tmp_path: Path):
+    pipe = tmp_path / "labels"
+    os.mkfifo(pipe)
+    heard: list[str] = []
+    reader = Thread(target=lambda: heard.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+
+    assert export(store, recorded, pipe, "--format", "csv") == 0
+
+    reader.join(timeout=30)
+    assert heard[0].startswith("label_id,step,image_id")
+    assert heard[0].count("\n") == 9  # names, and two kept labels of two images at two steps
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_whole_run_does_not_take_the_place_of_a_pipe(
+    store: Store, recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    pipe = tmp_path / "run.seglab"
+    os.mkfifo(pipe)
+
+    assert export(store, recorded, pipe) == 2
+
+    assert "not into a pipe or a device" in capsys.readouterr().err
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_and_what_it_names_is_replaced(store: Store, recorded: str, tmp_path: Path):
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("old")
+    link.symlink_to(real)
+
+    assert export(store, recorded, link) == 0
+
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8").count("\n") == 9
+
+
+def test_labels_on_images_of_no_dataset_are_refused_as_coco(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    run_id = create_run(store, RunConfig())
+    with StoreRecorder(store, run_id) as recorder:
+        recorder.pseudo_labels(0, [labels_of(7)])
+
+    assert export(store, run_id, tmp_path / "a.json") == 1
+    assert "image 7 is in no dataset of run" in capsys.readouterr().err
+    assert export(store, run_id, tmp_path / "a.csv") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--from", "9" * 20], "'--from'"),
+        (["--to", "9" * 20], "'--to'"),
+        (["--format", "scalars", "--dropped"], "curves have none"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    store: Store,
+    recorded: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    complaint: str,
+):
+    assert export(store, recorded, tmp_path / "a.csv", *options) == 2
+
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_without_pyarrow_one_sentence_says_what_to_install(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,3 +90,18 @@ def test_sizes_read_like_sizes():
     assert [byte_size(one) for one in (0, 1, 1023, 1536, 150 * 1024, 3 * 2**30)] == [
         *("-", "1 B", "1023 B", "1.5 KB", "150 KB", "3.0 GB"),
     ]
+
+
+def test_a_run_that_is_named_twice_is_one(store: Store, recorded: str, capsys: Captured):
+    named = [recorded, "last"]
+    assert len(answer(capsys, store, *named)["runs"]) == 1
+
+    assert len(answer(capsys, store, *named, "--delete", "--yes")["runs"]) == 1
+    assert list_runs(store) == []
+
+
+def test_where_no_store_is_none_is_made(tmp_path: Path, capsys: Captured):
+    assert main(["gc", "--yes", "--store", str(tmp_path / "nowhere")]) == 2
+
+    assert "no store here" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

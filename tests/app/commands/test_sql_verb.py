@@ -78,3 +78,21 @@ def test_wrong_use_is_one_sentence(
 ):
     assert main(["sql", *arguments, "--store", str(store.root)]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_columns_of_one_name_are_refused_as_json_and_shown_as_csv(
+    store: Store, recorded: str, capsys: Captured
+):
+    arguments = ["sql", "SELECT 1 AS a, 2 AS a", "--store", str(store.root)]
+
+    assert main([*arguments, "--json"]) == 2
+    assert "two columns are called a" in capsys.readouterr().err
+    assert main([*arguments, "--csv"]) == 0
+    assert capsys.readouterr().out == "a,a\n1,2\n"
+
+
+def test_a_limit_beyond_all_measure_is_bad_input(store: Store, recorded: str, capsys: Captured):
+    arguments = ["sql", "SELECT 1", "--limit", "9" * 20, "--store", str(store.root)]
+
+    assert main(arguments) == 2
+    assert "--limit" in capsys.readouterr().err
