@@ -6,6 +6,7 @@ import { fill, h, select, setOptions, setText } from "./dom.js";
 import { drawView, loadImage, wholeImage } from "./drawing.js";
 import { ask, pictureUrl, runPath } from "./http.js";
 import { kindLegend } from "./kinds.js";
+import { keptWords } from "./notices.js";
 import { count, plural } from "./text.js";
 
 const SIDE = 900;
@@ -110,8 +111,7 @@ function figure(canvas, text, place) {
 
 function caption(run, shown) {
   if (!shown) return `${run.name}: nothing recorded yet`;
-  const kept = shown.labels.filter((label) => label.kept).length;
-  return `${run.name}, step ${count(shown.step)}: ${count(kept)} kept of ${plural(shown.labels.length, "candidate")}`;
+  return `${run.name}, step ${count(shown.step)}: ${keptWords(shown.labels, run)}`;
 }
 
 function paint(canvas, picture, { image, seen }, marks) {

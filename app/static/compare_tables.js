@@ -40,7 +40,7 @@ export function scoreTable({ runs, scores, kept }, tint) {
     ["AP50 there", "At an IoU of 0.5", best("AP50")],
     ["AP75 there", "At an IoU of 0.75", best("AP75")],
     ["AP last", "Of the newest evaluation", final],
-    ["Labels kept", "Of the candidates in its last 50 recorded steps", (place) => `${count(kept[place].kept)} of ${count(kept[place].candidates)}`],
+    ["Labels kept", "Of the candidates in its last 50 recorded steps", (place) => keptOf(kept[place])],
     ["Precision", "Kept labels that are right", (place) => percent(kept[place].precision)],
     ["Recall", "True objects with a right kept label", (place) => percent(kept[place].recall)],
     ...ERROR_KINDS.map((kind) => [`${kind.name} (${kind.code})`, kind.words, share(kind)]),
@@ -67,6 +67,8 @@ export function configTable({ runs, differences, config, applied }, all, tint) {
 
 /** On a narrow screen a key goes on in the next line after a dot. */
 const brokenAtDots = (key) => key.split(".").flatMap((part, at) => (at ? [".", h("wbr", {}), part] : [part]));
+
+const keptOf = ({ kept, candidates }) => (candidates ? `${count(kept)} of ${count(candidates)}` : "–");
 
 const has = (value) => value !== null && value !== undefined;
 

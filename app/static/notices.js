@@ -3,7 +3,7 @@
 import * as address from "./address.js";
 import { h } from "./dom.js";
 import { session } from "./session.js";
-import { count } from "./text.js";
+import { count, plural } from "./text.js";
 
 /** A card with a title, sentences, perhaps a command to copy, and perhaps something more. */
 export function notice(title, sentences, command = null, more = null) {
@@ -38,6 +38,13 @@ export function noRuns(overview) {
 
 /** Whether the run's method has no pseudo-labels, now or ever. */
 export const makesNone = (run) => run.thresholds.kind === "none";
+
+/** "3 kept labels of 7". A run without thresholds drops nothing: "7 predictions". */
+export function keptWords(labels, run) {
+  const kept = labels.filter((one) => one.kept).length;
+  if (makesNone(run) && kept === labels.length) return plural(kept, "prediction");
+  return `${plural(kept, "kept label")} of ${count(labels.length)}`;
+}
 
 export const noneToShow = (run) =>
   `This run makes no pseudo-labels: its method, ${run.method}, learns from annotated images only.`;

@@ -74,7 +74,7 @@ function buildPage() {
 }
 
 function head(page) {
-  const only = segmented(
+  page.only = segmented(
     "Which things",
     [
       ["", "ever kept"],
@@ -91,7 +91,7 @@ function head(page) {
     h("h1", {}, "Timeline"),
     page.tally,
     h("p", { class: "hint" }, words),
-    h("div", { class: "toolbar" }, page.sources, only, kindLegend()),
+    h("div", { class: "toolbar" }, page.sources, page.only, kindLegend()),
   );
 }
 
@@ -244,6 +244,7 @@ function frameAt(steps, step) {
 }
 
 function showLanesOf(page) {
+  page.only.hidden = makesNone(session.run) && page.things.every((one) => one.seen.every((label) => label?.kept ?? true));
   const cls = address.getNumber("cls");
   page.chosen = chosenThings(page.things, { keptOnly: address.get("of") !== "all", cls });
   showLanes(page.lanes, page.chosen, page.data.frames);

@@ -3,8 +3,10 @@
 import * as address from "./address.js";
 import { drawView, wholeImage } from "./drawing.js";
 import { setText } from "./dom.js";
+import { keptWords } from "./notices.js";
 import { outline } from "./rle.js";
-import { count, plural } from "./text.js";
+import { session } from "./session.js";
+import { count } from "./text.js";
 
 /** The track of the smallest label whose box is under the pointer, or null. */
 export function trackUnder(page, event) {
@@ -37,7 +39,7 @@ export function paintStages(page) {
   const truth = data.truth.map((one) => ({ ...one, truth: true }));
   stage(page.teacher, picture, data.image, marks, frame.seen && { box: frame.seen, dim: true });
   stage(page.truth, picture, data.image, truth, frame.seen && { box: frame.seen });
-  setText(page.captions[0], `Step ${count(frame.step)}: ${keptWords(labels)}`);
+  setText(page.captions[0], `Step ${count(frame.step)}: ${keptWords(labels, session.run)}`);
   if (page.partnerData) paintPartner(page, frame.step);
 }
 
@@ -48,7 +50,7 @@ function paintPartner(page, step) {
   const labels = partnerLabels(frames, frame).toSorted((a, b) => a.kept - b.kept);
   stage(page.partner, page.picture, image, labels, null);
   const who = source === "probe_student" ? "The student" : "The teacher";
-  const told = frame ? `step ${count(frame.step)}: ${keptWords(labels)}` : "nothing recorded yet";
+  const told = frame ? `step ${count(frame.step)}: ${keptWords(labels, session.run)}` : "nothing recorded yet";
   setText(page.captions[2], `${who}, ${told}`);
 }
 
@@ -62,9 +64,6 @@ function partnerLabels(frames, frame) {
     (one) => (every || kept.has(one.track)) && (cls === null || one.label === cls),
   );
 }
-
-const keptWords = (labels) =>
-  `${plural(labels.filter((one) => one.kept).length, "kept label")} of ${count(labels.length)}`;
 
 function stage(canvas, picture, image, marks, seen) {
   const aspect = canvas.clientWidth / Math.max(1, canvas.clientHeight);

@@ -271,3 +271,23 @@ def test_forks_stand_under_their_parents_and_a_lost_parent_leaves_a_root(page: P
     assert order == [["a", 0], ["b", 1], ["c", 2], ["d", 1], ["e", 0]]
     assert roots == {"a": "a", "b": "a", "c": "a", "d": "a", "e": "e"}
     assert children == {"a": 2, "b": 1, "gone": 1}
+
+
+def test_a_run_without_thresholds_keeps_nothing_it_predicts(page: Page) -> None:
+    """Unless it dropped something: other training code has thresholds that no config tells."""
+    kept, dropped = {"kept": True}, {"kept": False}
+    given = [
+        [[kept, kept, dropped], "pair"],
+        [[kept, kept], "pair"],
+        [[kept, kept], "none"],
+        [[kept], "none"],
+        [[kept, dropped], "none"],
+        [[], "none"],
+    ]
+
+    body = "return given.map(([labels, kind]) => m.keptWords(labels, { thresholds: { kind } }));"
+
+    assert call(page, "notices.js", body, given) == [
+        *("2 kept labels of 3", "2 kept labels of 2", "2 predictions", "1 prediction"),
+        *("1 kept label of 2", "0 predictions"),
+    ]
