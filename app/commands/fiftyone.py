@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -24,7 +25,7 @@ from app.fiftyone.app_server import (
     dataset_address,
     door_address,
 )
-from app.fiftyone.content import check_labels
+from app.fiftyone.content import check_labels, check_same_images
 from app.fiftyone.database import Address, database
 from app.fiftyone.environment import check_installed, fiftyone_environment, use
 from app.fiftyone.mongod import NoDatabase
@@ -88,6 +89,7 @@ def fiftyone(  # noqa: PLR0913 - every option is one
     """
     if evaluation and (iteration or last):
         raise WrongUse("--evaluation shows predictions; --iteration and --last pseudo-labels")
+    check_address(dashboard)
     with open_reader(store_root) as store:
         shown = get_run(store, run)
         others = tuple(get_run(store, one) for one in compare or ())
@@ -96,6 +98,8 @@ def fiftyone(  # noqa: PLR0913 - every option is one
         if not evaluation:
             for one in (shown, *others):
                 check_labels(store, one, iteration or ())
+        for one in others:
+            check_same_images(store, shown, one, "val" if evaluation else "train")
         request = build_request(
             store.root,
             shown,
@@ -109,6 +113,17 @@ def fiftyone(  # noqa: PLR0913 - every option is one
             visit(store, request, port if app else None, anew, json)
         except (NoDatabase, PortBusy, AppFailed) as error:
             raise CommandFailed(str(error)) from None
+
+
+def check_address(dashboard: str) -> None:
+    """Raises WrongUse for what a browser would not open as a page."""
+    try:
+        found = urlsplit(dashboard)
+        is_page = found.scheme in ("http", "https") and bool(found.hostname)
+    except ValueError:
+        is_page = False
+    if not is_page:
+        raise WrongUse(f"--dashboard {dashboard}: not an address such as http://127.0.0.1:7860")
 
 
 def visit(store: Store, request: Request, port: int | None, anew: bool, json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.fiftyone.request import LabelField
+from app.fiftyone.request import LabelField, Split
 from lab.analysis.errors import classify, supercategory_groups
 from lab.analysis.judge import MIN_VISIBLE_AREA
 from lab.analysis.match import mask_ious
@@ -24,6 +24,7 @@ from lab.store.queries import (
     LabelFilter,
     RunRow,
     evaluations,
+    images_of,
     label_masks,
     label_steps,
     newest_columns,
@@ -96,6 +97,21 @@ def check_labels(store: Store, run: RunRow, iterations: Iterable[int]) -> None:
             raise StoreError(
                 f"run {run.run_id}: no step {iteration}; its newest labels are of step {steps[-1]}"
             )
+
+
+def check_same_images(store: Store, run: RunRow, other: RunRow, split: Split) -> None:
+    """Raises StoreError where labels of another run have no place on the images of this one."""
+    if run.categories != other.categories:
+        what = "classes"
+    elif _paths(store, run, split) != _paths(store, other, split):
+        what = "training images" if split == "train" else "validation images"
+    else:
+        return
+    raise StoreError(f"run {other.run_id}: its {what} are not those of run {run.run_id}")
+
+
+def _paths(store: Store, run: RunRow, split: Split) -> dict[int, Path]:
+    return {image.image_id: image.path for image in images_of(store, run.run_id, split)}
 
 
 def read_versions(store: Store, field: LabelField, image_ids: Iterable[int]) -> dict[int, Version]:

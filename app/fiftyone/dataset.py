@@ -69,6 +69,9 @@ def fill(
     wanted = {field: read_versions(store, field, images) for field in request.fields}
     shown = sorted({image for versions in wanted.values() for image in versions} & images.keys())
     new_images = filler.add_images(shown, progress)
+    before = recorded_request(dataset)
+    if before is not None and before.dashboard != request.dashboard:
+        filler.link_images()
     written = {
         field.name: filler.update_field(field, versions, progress)
         for field, versions in wanted.items()
@@ -181,6 +184,11 @@ class Filler:
             self.collection.insert_many(self.documents.samples(batch, dataset_id))
             progress(done, len(new), "images")
         return len(new)
+
+    def link_images(self) -> None:
+        """Let every image lead to the dashboard where that is now."""
+        link = {"$concat": [self.documents.page, {"$toString": "$image_id"}]}
+        self.collection.update_many({}, [{"$set": {"lab": link}}])
 
     def update_field(
         self, field: LabelField, versions: Mapping[int, Version], progress: Progress

@@ -44,6 +44,11 @@ class ImageDocuments:
         self.categories = categories
         self.names = [category.name for category in categories]
 
+    @property
+    def page(self) -> str:
+        """Address of an image on the dashboard, but for its id at the end."""
+        return f"{self.request.dashboard}/labels?run={self.request.run_id}&span=0&image="
+
     def samples(self, images: Sequence[ImageRecord], dataset_id: ObjectId) -> list[Document]:
         """One document per image with its ground truth, and no labels yet."""
         masks = [one.mask for image in images for one in image.annotations if one.mask is not None]
@@ -80,7 +85,6 @@ class ImageDocuments:
             self._truth(one, image, next(cut) if one.mask is not None else None)
             for one in image.annotations
         ]
-        page = f"{self.request.dashboard}/labels?run={self.request.run_id}&span=0"
         return {
             "_id": sample_id(self.request.dataset, image.image_id),
             "filepath": str(image.path),
@@ -92,7 +96,7 @@ class ImageDocuments:
             "created_at": now,
             "last_modified_at": now,
             "image_id": image.image_id,
-            "lab": f"{page}&image={image.image_id}",
+            "lab": f"{self.page}{image.image_id}",
             GROUND_TRUTH: {"_cls": "Detections", "detections": truths},
         }
 

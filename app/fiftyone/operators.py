@@ -27,7 +27,7 @@ from app.fiftyone.forms import (
     said,
     with_numbers,
 )
-from app.fiftyone.request import LabelField, Request
+from app.fiftyone.request import LabelField, Request, words_of_fields
 from app.fiftyone.saved_views import build_view
 from app.fiftyone.views import ViewPlan, confusion_view
 from app.selections import labels_page
@@ -73,20 +73,23 @@ class Relaunch(foo.Operator):
             return {"said": NOT_OURS}
         root, run_id = Path(request.root), field_of(ctx, request).run_id
         rules = rules_of(root, run_id)
-        bars = {one.column: float(ctx.params.get(one.column, one.value)) for one in rules.sliders}
-        step = ctx.params.get("step")
         try:
+            bars = {
+                one.column: float(ctx.params.get(one.column, one.value)) for one in rules.sliders
+            }
+            step = ctx.params.get("step")
             child = relaunch(
                 root,
                 run_id,
                 changes_of(rules, bars),
-                ctx.params["how"],
+                ctx.params.get("how") or ("fork" if rules.steps else "new"),
                 step=None if step is None else int(step),
                 with_worker=ctx.params.get("worker", True),
             )
         except REFUSALS as error:
             return {"said": str(error)}
-        return {"said": f"Queued as run {child}.", "run_id": child}
+        page = f"{request.dashboard}/live?run={child}"
+        return {"said": f"Queued as run {child}: {page}", "run_id": child}
 
     def resolve_output(self, ctx: Context) -> Any:  # noqa: ARG002 - FiftyOne passes it
         return said("Re-launch")
@@ -113,8 +116,11 @@ class Refresh(foo.Operator):
         except REFUSALS as error:
             return {"said": str(error)}
         ctx.trigger("reload_dataset")
-        new = ", ".join(f"{name}: {count} images" for name, count in filled.written.items())
-        return {"said": f"New labels: {new}.", "written": dict(filled.written)}
+        words = words_of_fields(request.fields)
+        new = "; ".join(
+            f"{words[name]} of {count} images" for name, count in filled.written.items()
+        )
+        return {"said": f"Written: {new}.", "written": dict(filled.written)}
 
     def resolve_output(self, ctx: Context) -> Any:  # noqa: ARG002 - FiftyOne passes it
         return said("Refresh")

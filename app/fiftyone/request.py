@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from lab.store.queries import RunRow
 
+Split = Literal["train", "val"]
 Source = Literal["pseudo", "student", "teacher"]
 """Pseudo-labels, or the validation predictions of one network."""
 
@@ -57,7 +58,7 @@ class Request:
     """Address of the lab's own pages, for links back."""
 
     @property
-    def split(self) -> Literal["train", "val"]:
+    def split(self) -> Split:
         return "train" if self.fields[0].source == "pseudo" else "val"
 
     def as_info(self) -> dict[str, Any]:

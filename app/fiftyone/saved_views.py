@@ -19,8 +19,8 @@ from app.fiftyone.views import Condition, ViewPlan, standing_views
 def build_view(dataset: Dataset, plan: ViewPlan) -> Any:
     """The labels of a plan, on their images or cut out: FiftyOne collects cut-outs at once.
 
-    On images the truth is there, too, but for the objects that a kept label gets right: masks of
-    both would lie on each other and hide the label's colour.
+    On images the truth is there, too, but for the objects that a kept label lies on by half, right
+    or wrong: masks of both would lie on each other and hide the label's colour.
     """
     wanted: Any = reduce(and_, (expression(one) for one in plan.conditions))
     if plan.any_of:
@@ -28,9 +28,9 @@ def build_view(dataset: Dataset, plan: ViewPlan) -> Any:
     view = dataset.filter_labels(plan.field, wanted)
     if not plan.as_patches:
         if plan.field != GROUND_TRUTH:
-            view = view.filter_labels(
-                GROUND_TRUTH, F(eval_key(plan.field)) == "fn", only_matches=False
-            )
+            key = eval_key(plan.field)
+            alone = (F(key) == "fn") & ~F(f"{key}_id").exists()
+            view = view.filter_labels(GROUND_TRUTH, alone, only_matches=False)
         return view.select_fields(["image_id", "lab", plan.field, GROUND_TRUTH])
     patches = view.to_patches(plan.field, other_fields=["image_id", "lab"])
     if plan.sort is None:

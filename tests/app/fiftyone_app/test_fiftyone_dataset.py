@@ -133,6 +133,29 @@ def test_opening_it_again_writes_nothing(
     assert set(filled.written.values()) == {0}
 
 
+def test_images_lead_to_the_dashboard_where_it_is_now(
+    shown: Any, fiftyone_lab: Store, request_of_teacher: Request
+):
+    from app.fiftyone.showing import show
+
+    show(fiftyone_lab, replace(request_of_teacher, dashboard="http://127.0.0.1:9"))
+    there = shown.first()
+
+    shown.reload()
+    page = f"http://127.0.0.1:9/labels?run={request_of_teacher.run_id}&span=0"
+    assert shown.first().lab == f"{page}&image={there.image_id}"
+
+
+def test_on_images_no_truth_lies_under_a_label_that_stands_against_it(shown: Any):
+    """A kept label of another class covers it by half: only the label is drawn."""
+    key = "eval_latest"
+    for name in ("latest: Sim", "latest: Oth", "latest: Cor"):
+        for sample in shown.load_saved_view(name):
+            for truth in sample.ground_truth.detections:
+                assert truth.get_attribute_value(key) == "fn"
+                assert truth.get_attribute_value(f"{key}_id", None) is None
+
+
 @pytest.mark.parametrize("where", ["images", "latest"])
 def test_an_import_that_was_cut_off_is_finished_by_the_next(
     fiftyone_lab: Store, mongo: Address, where: str

@@ -9,7 +9,7 @@ import pytest
 
 from app.fiftyone.database import Address
 from app.fiftyone.request import build_request
-from lab.store.queries import events, get_run
+from lab.store.queries import events, get_run, list_runs
 from lab.store.store import Store
 from tests.app.commands.conftest import record_by_hand
 
@@ -48,6 +48,30 @@ def test_the_button_forks_with_the_thresholds_of_its_form(store: Store, run_id: 
     assert child.config["method"]["class_threshold"] == 0.6
     assert child.config["method"]["mask_threshold"] == 0.7
     assert (child.parent_run_id, child.parent_step) == (run_id, 10)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"class_quality": 1.5}, {"class_quality": "much"}, {"step": "twelve"}, {"how": "again"}],
+)
+def test_what_the_form_does_not_offer_is_refused_by_fiftyone(
+    store: Store, dataset: Any, params: dict[str, Any]
+):
+    from fiftyone.operators.executor import ExecutionError
+
+    (name,) = params
+    with pytest.raises(ExecutionError, match=f"Validation error. Path: {name}"):
+        run_operator("relaunch", dataset, {"how": "fork", "worker": False, **params})
+    assert len(list_runs(store)) == 1
+
+
+def test_a_threshold_that_is_no_number_is_told_in_a_sentence(store: Store, dataset: Any):
+    params = {"class_quality": float("nan"), "how": "fork", "worker": False}
+
+    told = run_operator("relaunch", dataset, params)
+
+    assert "class_threshold" in told["said"]
+    assert len(list_runs(store)) == 1
 
 
 def test_a_selection_comes_back_as_labels_of_the_run(store: Store, run_id: str, dataset: Any):

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from app.fiftyone.content import check_labels
+from app.commands.fiftyone import check_address
+from app.commands.terminal import WrongUse
+from app.fiftyone.content import check_labels, check_same_images
 from app.fiftyone.request import Request, build_request, words_of_fields, words_of_runs
 from lab.store.errors import StoreError
-from lab.store.queries import get_run, label_steps
+from lab.store.queries import RunRow, get_run, label_steps
+from lab.store.runs import attach_datasets, create_run
 from lab.store.store import Store
+from tests.factories import example_config, painted_dataset
 
 
 def names(request: Request) -> list[str]:
@@ -77,6 +81,35 @@ def test_a_step_that_a_run_does_not_have_is_refused(fiftyone_lab: Store):
     check_labels(fiftyone_lab, run, (first, run.max_steps))
     with pytest.raises(StoreError, match=f"no step {run.max_steps + 1}; its newest labels are of"):
         check_labels(fiftyone_lab, run, (run.max_steps + 1,))
+
+
+def test_a_run_with_other_classes_is_not_compared(fiftyone_lab: Store):
+    run, other = (get_run(fiftyone_lab, name) for name in ("teacher", "teacher-strict"))
+    fewer = replace(other, categories=other.categories[:2])
+
+    check_same_images(fiftyone_lab, run, other, "train")
+    with pytest.raises(StoreError, match=f"{other.run_id}: its classes are not those of run"):
+        check_same_images(fiftyone_lab, run, fewer, "train")
+
+
+def test_a_run_on_other_images_is_not_compared(store: Store):
+    def run_on_images(seed: int) -> RunRow:
+        run_id = create_run(store, example_config(f"run {seed}", "pl_dc", 3))
+        data = painted_dataset(store.root / f"pictures-{seed}", "painted", 2, 32, seed)
+        attach_datasets(store, run_id, data, data)
+        return get_run(store, run_id)
+
+    with pytest.raises(StoreError, match="its validation images are not those of run"):
+        check_same_images(store, run_on_images(1), run_on_images(2), "val")
+
+
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "127.0.0.1:7860", "http://", "http://["]
+)
+def test_a_dashboard_that_no_browser_opens_is_refused(address: str):
+    check_address("https://lab.example:7860/")
+    with pytest.raises(WrongUse, match="--dashboard"):
+        check_address(address)
 
 
 def test_a_run_without_labels_is_shown_only_while_some_may_come(store: Store, run_id: str):
