@@ -8,6 +8,7 @@ for).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from sqlalchemy import inspect, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, NoResultFound
 
 from lab.store import tables
 from lab.store.column_check import misfit
@@ -117,8 +118,7 @@ def import_bundle(store: Store, path: Path) -> tuple[Manifest, bool]:
         with _opened(Path(scratch), manifest.run_id, path) as alone:
             new = not _is_there(store, alone, manifest.run_id, path)
             if new:
-                copy_run(alone, store, manifest.run_id)
-                _check_copy(store, alone, manifest.run_id, path)
+                _copy(alone, store, manifest.run_id, path)
         _move_files(Path(scratch) / "files", directory)
     return manifest, new
 
@@ -183,8 +183,23 @@ def _is_there(store: Store, alone: Store, run_id: str, path: Path) -> bool:
     return True
 
 
-def _check_copy(store: Store, alone: Store, run_id: str, path: Path) -> None:
-    if run_digest(store, run_id) != run_digest(alone, run_id):
+def _copy(alone: Store, store: Store, run_id: str, path: Path) -> None:
+    """Copy the run as it is, or nothing.
+
+    Raises:
+        BundleError: rows of the file do not belong together, or came out otherwise.
+    """
+    try:
+        copy_run(alone, store, run_id)
+        is_same = run_digest(store, run_id) == run_digest(alone, run_id)
+    except (LookupError, ValueError, NoResultFound, IntegrityError, DataError) as error:
+        with contextlib.suppress(RunNotFound):  # it broke off before the run was there
+            delete_run(store, run_id)
+        reason = getattr(error, "orig", None) or error
+        raise BundleError(
+            f"{path}: damaged: rows of run {run_id} do not belong together: {reason!r}"
+        ) from None
+    if not is_same:
         delete_run(store, run_id)
         raise BundleError(
             f"{path}: the copy of run {run_id} differs from the file; nothing is kept"
@@ -198,7 +213,7 @@ def _extract(path: Path, directory: Path) -> None:
             for member in archive.infolist():
                 place = PurePosixPath(member.filename)
                 inside = not place.is_absolute() and ".." not in place.parts
-                if inside and (member.filename == "store.db" or place.parts[0] == "files"):
+                if inside and (member.filename == "store.db" or place.parts[:1] == ("files",)):
                     archive.extract(member, directory)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise BundleError(f"{path}: damaged: {error}") from None

@@ -306,6 +306,42 @@ def test_no_store_that_we_ever_wrote_has_a_misfit(tmp_path: Path, path: Path):
         assert misfit(connection, tables.METADATA.sorted_tables) is None
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runs SET train_dataset_id = 77",
+        "UPDATE scalars SET name_id = 1000 + name_id",
+        "UPDATE labels SET label_id = 1000000 + label_id",
+    ],
+)
+def test_rows_that_do_not_belong_together_are_refused_and_leave_nothing(
+    filled: Store, other: Store, fork: str, tmp_path: Path, statement: str
+):
+    before = {row.run_id: everything(other, row.run_id) for row in list_runs(other)}
+    write_bundle(filled, fork, tmp_path / "a.seglab")
+    with zipfile.ZipFile(tmp_path / "a.seglab") as archive:
+        archive.extractall(tmp_path / "open")
+    with sqlite3.connect(tmp_path / "open" / "store.db") as plain:
+        plain.execute("PRAGMA journal_mode = DELETE")
+        plain.execute(statement)
+    shutil.make_archive(str(tmp_path / "hostile"), "zip", tmp_path / "open")
+
+    with pytest.raises(BundleError, match=r"hostile\.zip: "):
+        import_bundle(other, tmp_path / "hostile.zip")
+
+    assert {row.run_id: everything(other, row.run_id) for row in list_runs(other)} == before
+
+
+def test_a_member_without_a_name_is_passed_over(
+    filled: Store, other: Store, fork: str, tmp_path: Path
+):
+    write_bundle(filled, fork, tmp_path / "a.seglab")
+    with zipfile.ZipFile(tmp_path / "a.seglab", "a") as archive:
+        archive.writestr(".", "nobody")
+
+    assert import_bundle(other, tmp_path / "a.seglab")[1] is True
+
+
 def test_a_newer_schema_is_refused(filled: Store, other: Store, fork: str, tmp_path: Path):
     path = tmp_path / "a.seglab"
     write_bundle(filled, fork, path)
