@@ -21,7 +21,11 @@ def note_on(field: LabelField, has_map: bool) -> str:
         if field.source == "pseudo"
         else f"predictions with a score of at least {SHOWN_SCORE}"
     )
-    counted = f"{OURS}TP, FP, FN, precision and recall are of {which} at mask IoU 0.5. "
+    counted = (
+        f"{OURS}TP, FP, FN, precision and recall are of {which} at mask IoU 0.5. One on an object "
+        "of another class counts in precision, recall and the confusion matrix, but FiftyOne shows "
+        "it neither as FP nor its object as FN. "
+    )
     if has_map:
         return counted + "mAP and mAR are COCO's, of all labels by score, kept or not."
     return counted + (

@@ -213,6 +213,7 @@ def test_a_note_says_what_the_numbers_are_of_and_never_replaces_somebodys(
     theirs = notes_again()
 
     assert "mAP and mAR are COCO's, of all labels by score" in ours[own]
+    assert "counts in precision, recall and the confusion matrix" in ours[own]
     assert theirs[evaluation_id(shown, field.eval_key) or ""] == "look at the cats"
     assert len(theirs) == len(ours)
 
