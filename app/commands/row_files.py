@@ -54,8 +54,10 @@ def write_parquet(out: Path, parts: Iterable[Columns], about: Mapping[str, str])
         about: goes into the file's key-value metadata.
 
     Raises:
-        WrongUse: there is no pyarrow.
+        WrongUse: there is no pyarrow, or `out` is a pipe or a device: it has to be a file.
     """
+    if is_special(out):
+        raise WrongUse(f"{out}: Parquet goes into a file, not into a pipe or a device")
     arrow, parquet = _pyarrow(out, "pyarrow"), _pyarrow(out, "pyarrow.parquet")
     count = 0
     tables = (_arrow_table(arrow, part) for part in parts)

@@ -158,10 +158,11 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(store: Store, recorded: str, tmp_
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_whole_run_does_not_take_the_place_of_a_pipe(
-    store: Store, recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["run.seglab", "labels.parquet"])
+def test_what_is_no_stream_does_not_take_the_place_of_a_pipe(
+    store: Store, recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ):
-    pipe = tmp_path / "run.seglab"
+    pipe = tmp_path / name
     os.mkfifo(pipe)
 
     assert export(store, recorded, pipe) == 2
