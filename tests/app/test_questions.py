@@ -149,7 +149,7 @@ def test_a_source_is_one_of_three(client: TestClient) -> None:
     answer = client.get("/lab/runs/teacher/images/1", params={"it": 0, "source": -1})
 
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "source=-1: input should be 0, 1 or 2"
+    assert answer.json()["detail"] == "source=-1: expected 0, 1 or 2"
 
 
 def test_what_is_missing_is_named(client: TestClient) -> None:
