@@ -41,6 +41,12 @@ def command(root: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "app.cli", "fiftyone", "teacher", "--store", str(root), *options]
 
 
+@pytest.fixture(autouse=True)
+def no_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of datasets in the same process leave the name of theirs."""
+    monkeypatch.delenv(URI_VARIABLE, raising=False)
+
+
 def environment(**more: str) -> dict[str, str]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("FIFTYONE")}
     return {**known, "PYTHONPATH": str(Path.cwd()), **more}
