@@ -120,13 +120,19 @@ def read_versions(store: Store, field: LabelField, image_ids: Iterable[int]) -> 
     An evaluation is of all `image_ids`, pseudo-labels of those that were recorded.
     """
     if field.source == "pseudo":
-        last = LAST_STEP if field.iteration is None else field.iteration
-        places = newest_places(store, field.run_id, LabelSource.PSEUDO, last_step=last)
+        places = newest_places(
+            store, field.run_id, LabelSource.PSEUDO, last_step=last_step_of(field)
+        )
         return {image: Version(*place) for image, place in places.items()}
     path = predictions_file(store, field)
     step = max((one.step for one in evaluations(store, field.run_id)), default=0)
     version = Version(step, path.stat().st_mtime_ns)
     return dict.fromkeys(image_ids, version)
+
+
+def last_step_of(field: LabelField) -> int:
+    """The last step whose pseudo-labels a field may show."""
+    return LAST_STEP if field.iteration is None else field.iteration
 
 
 def read_labels(
@@ -146,8 +152,7 @@ def read_pseudo_labels(
     store: Store, field: LabelField, versions: Mapping[int, Version]
 ) -> FieldContent:
     """The pseudo-labels of the images in `versions`."""
-    last = LAST_STEP if field.iteration is None else field.iteration
-    chosen = LabelFilter(last_step=last)
+    chosen = LabelFilter(last_step=last_step_of(field))
     columns = newest_columns(store, field.run_id, chosen, LABEL_COLUMNS)
     wanted = np.isin(columns["image_id"], np.fromiter(versions, np.int64, len(versions)))
     columns = {name: values[wanted] for name, values in columns.items()}

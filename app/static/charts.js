@@ -71,13 +71,15 @@ export function listenToClicks(node, onPick) {
   node.on("plotly_click", ({ points }) => onPick(points[0]));
 }
 
+const TICKS = "checkpoint or event";
+
 /** Where something happened, as a legend entry and in what the pointer is told. */
 function ticks(marks) {
   return {
     type: "scatter",
     mode: "markers",
-    name: "checkpoint or event",
-    meta: { told: "checkpoint or event" },
+    name: TICKS,
+    meta: { told: TICKS },
     x: marks.map((mark) => mark.step),
     y: marks.map(() => 0),
     text: marks.map((mark) => escapeHtml(mark.told)),

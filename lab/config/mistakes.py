@@ -60,7 +60,6 @@ def reason(kind: str, context: Mapping[str, Any], otherwise: str) -> str:
 
 
 PLAIN = {
-    "missing": "missing",
     "int_type": "expected a whole number",
     "int_parsing": "expected a whole number",
     "int_from_float": "expected a whole number",

@@ -49,6 +49,12 @@ def mongo(fiftyone_lab: Store, mongod_exists: None) -> Iterator[Address]:
         yield address
 
 
+@pytest.fixture
+def no_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of datasets in the same process leave the name of theirs."""
+    monkeypatch.delenv(URI_VARIABLE, raising=False)
+
+
 @pytest.fixture(scope="module")
 def request_of_teacher(fiftyone_lab: Store) -> Request:
     return build_request(fiftyone_lab.root, get_run(fiftyone_lab, "teacher"))

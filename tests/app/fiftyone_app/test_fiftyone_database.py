@@ -24,18 +24,14 @@ from app.fiftyone.mongod import (
 )
 from lab.store.store import Store
 
+pytestmark = pytest.mark.usefixtures("no_server_is_named")
+
 HOLD = (
     "import sys, time; from pathlib import Path; from app.fiftyone.database import database\n"
     "with database(Path(sys.argv[1])) as address:\n"
     "    print(address.uri, flush=True); time.sleep(600)"
 )
 PATIENCE = 60.0
-
-
-@pytest.fixture(autouse=True)
-def no_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of datasets in the same process leave the name of theirs."""
-    monkeypatch.delenv(URI_VARIABLE, raising=False)
 
 
 def broken_program(directory: Path, problem: str = "libcrypto.so.1.1: cannot open") -> Path:

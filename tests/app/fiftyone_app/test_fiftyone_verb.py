@@ -22,7 +22,7 @@ from app.fiftyone.readiness import server_at_hand
 from app.fiftyone_sessions import directory
 from lab.store.store import Store
 
-pytestmark = pytest.mark.fiftyone
+pytestmark = [pytest.mark.fiftyone, pytest.mark.usefixtures("no_server_is_named")]
 
 PATIENCE = 120.0
 
@@ -39,12 +39,6 @@ def somebodys_server(mongod_exists: None, tmp_path: Path) -> Iterator[str]:
 
 def command(root: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "app.cli", "fiftyone", "teacher", "--store", str(root), *options]
-
-
-@pytest.fixture(autouse=True)
-def no_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of datasets in the same process leave the name of theirs."""
-    monkeypatch.delenv(URI_VARIABLE, raising=False)
 
 
 def environment(**more: str) -> dict[str, str]:
